@@ -1,0 +1,23 @@
+"""Feature fusion of CNN backbones with classical classifier heads, and honest figures.
+
+The rooms, in the order in which data flow through them:
+
+- ``fusionfer.images``: labelled faces from folders, zips and tables; generated faces
+- ``fusionfer.backbones``: which networks there are, their preprocessing, weights and levels
+- ``fusionfer.networks``: builds them (torch)
+- ``fusionfer.extraction``: one pass over the images feeds every backbone (torch)
+- ``fusionfer.cache``: activations in HDF5, with proof of what they came from
+- ``fusionfer.fusion``: align by sample id, concatenate, scale blocks
+- ``fusionfer.features``: arrays with ids, labels, splits, groups, named blocks and provenance
+- ``fusionfer.heads``: classical classifiers in scikit-learn's grammar
+- ``fusionfer.selection``: keeps the hybrid only if it beats both single backbones
+- ``fusionfer.fitting``, ``fusionfer.evaluation``, ``fusionfer.prediction``: one call per verb
+- ``fusionfer.metrics``, ``fusionfer.report``: figures from one confusion matrix, and how to show them
+- ``fusionfer.persistence``: models on disk, never a bare pickle
+- ``fusionfer.demo``: the whole main job on generated faces
+
+Importing ``fusionfer`` does nothing: no torch, no network, no folder made.
+"""
+
+__version__ = "0.1.0"
+__all__ = ["__version__"]

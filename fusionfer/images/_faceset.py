@@ -1,0 +1,157 @@
+"""FaceSet: what is known of each face before any is decoded, and how to get at its pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from fusionfer.exceptions import DataError
+from fusionfer.images._decoding import DECODER, MAX_PIXELS, decode_image
+
+__all__ = ["SPLITS", "FaceSet", "Source"]
+
+SPLITS = ("train", "validation", "test")
+
+
+class Source(Protocol):
+    """Where the pictures of a FaceSet lie; several threads may read at once."""
+
+    def read(self, key: Hashable) -> bytes | np.ndarray:
+        """Return one picture: the encoded file, or the pixels where they are not encoded.
+
+        Raises
+        ------
+        ImageError
+            If the picture is gone or cannot be read.
+        """
+
+
+def _texts(values: Iterable[str] | None, n: int) -> np.ndarray:
+    """Return `values` as an array of n strings, empty ones where there is nothing."""
+    return np.array([""] * n if values is None else [str(value) for value in values], dtype=np.str_)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceSet:
+    """Faces with stable ids, labels, splits and groups, decoded only when asked for.
+
+    Attributes
+    ----------
+    ids : ndarray of str, shape (n,)
+        Unique and stable: the posix path relative to the root in Unicode NFC, or ``fer2013:<row>``.
+    labels, splits, groups : ndarray of str, shape (n,)
+        Empty where unknown. Splits are "train", "validation" and "test".
+        Samples of one group (a person, a sequence) are never divided between splits.
+    keys : tuple
+        What `source` needs to find each picture.
+    source : Source
+        Reads one picture.
+    name : str
+        Where the set came from; used in messages only.
+    notes : tuple of str
+        What the reader did that the user should know, one sentence each.
+    decoder : str
+        Name and version of the decoder and of its conversion rules; part of a cache's key.
+    """
+
+    ids: np.ndarray
+    keys: tuple[Hashable, ...] = field(repr=False)
+    source: Source = field(repr=False)
+    labels: np.ndarray = None  # type: ignore[assignment]
+    splits: np.ndarray = None  # type: ignore[assignment]
+    groups: np.ndarray = None  # type: ignore[assignment]
+    name: str = "faces"
+    notes: tuple[str, ...] = ()
+    max_pixels: int = MAX_PIXELS
+    decoder: str = DECODER
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        put = object.__setattr__
+        put(self, "ids", np.array([unicodedata.normalize("NFC", str(i)) for i in self.ids], dtype=np.str_))
+        for name in ("labels", "splits", "groups"):
+            put(self, name, _texts(getattr(self, name), n))
+        put(self, "keys", tuple(self.keys))
+        self._check()
+
+    def _check(self) -> None:
+        n = len(self.ids)
+        complaints = [
+            f"{len(values)} {name} for {n} ids"
+            for name, values in [
+                ("keys", self.keys),
+                ("labels", self.labels),
+                ("splits", self.splits),
+                ("groups", self.groups),
+            ]
+            if len(values) != n
+        ]
+        unique, counts = np.unique(self.ids, return_counts=True)
+        if np.any(counts > 1):
+            twice = [str(i) for i in unique[counts > 1]]
+            complaints.append(f"{len(twice)} ids occur more than once (first: {', '.join(twice[:3])})")
+        strange = sorted(set(self.splits.tolist()) - {"", *SPLITS})
+        if strange:
+            complaints.append(f"unknown splits {', '.join(strange)} (allowed: {', '.join(SPLITS)})")
+        if complaints:
+            msg = f"{self.name}: " + "; ".join(complaints) + "."
+            raise DataError(msg)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels that occur, in alphabetical order."""
+        return tuple(str(label) for label in np.unique(self.labels) if label)
+
+    def read(self, i: int) -> bytes | np.ndarray:
+        """Return picture `i` as it is stored: encoded bytes, or pixels where nothing is encoded."""
+        return self.source.read(self.keys[i])
+
+    def load(self, i: int) -> tuple[np.ndarray, str]:
+        """Decode picture `i`.
+
+        Returns
+        -------
+        pixels : ndarray of uint8, shape (height, width) or (height, width, 3)
+            Grey, or RGB.
+        digest : str
+            SHA-256 of what is stored, 64 hexadecimal digits.
+
+        Raises
+        ------
+        ImageError
+            If the picture cannot be read or decoded, or is larger than `max_pixels`.
+        """
+        stored = self.read(i)
+        return decode_image(stored, max_pixels=self.max_pixels), digest(stored)
+
+    def digest(self, i: int) -> str:
+        """SHA-256 of picture `i` as it is stored, 64 hexadecimal digits; nothing is decoded."""
+        return digest(self.read(i))
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> FaceSet:
+        """Return the faces at `indices` (integers, or a boolean mask of shape (n,)), in that order."""
+        index = np.arange(len(self))[np.asarray(indices)]
+        return replace(
+            self,
+            ids=self.ids[index],
+            keys=tuple(self.keys[i] for i in index),
+            labels=self.labels[index],
+            splits=self.splits[index],
+            groups=self.groups[index],
+        )
+
+
+def digest(stored: bytes | np.ndarray) -> str:
+    """SHA-256 of a stored picture; for bare pixels, of their shape and bytes."""
+    if isinstance(stored, np.ndarray):
+        head = f"{stored.dtype.str}{stored.shape}".encode()
+        return hashlib.sha256(head + np.ascontiguousarray(stored).tobytes()).hexdigest()
+    return hashlib.sha256(stored).hexdigest()
