@@ -18,6 +18,7 @@ __all__ = [
     "LeakError",
     "ModelError",
     "NonFiniteFeaturesError",
+    "ReportError",
     "StoreFullError",
     "UnknownNameError",
     "UntrustedTypeError",
@@ -87,8 +88,14 @@ class UntrustedTypeError(ModelError, TypeError):
     """A model file holds types that fusionfer does not know to be harmless."""
 
 
+class ReportError(FusionferError, OSError):
+    """A report, or a table of results, cannot be written."""
+
+
 class ExtractionInterrupted(FusionferError, InterruptedError):  # noqa: N818  (a state, not a fault)
     """Extraction was asked to stop; all finished batches are committed."""
+
+    exit_code = 130  # 143 where it was SIGTERM that asked
 
 
 class FusionferWarning(UserWarning):

@@ -55,6 +55,10 @@ class FaceSet:
         Where the set came from; used in messages only.
     notes : tuple of str
         What the reader did that the user should know, one sentence each.
+    skipped : tuple of (str, str)
+        Id (or place) and reason of each sample that the reader left out with ``on_error="skip"``.
+    max_pixels : int
+        Pictures with more pixels are refused.
     decoder : str
         Name and version of the decoder and of its conversion rules; part of a cache's key.
     """
@@ -67,6 +71,7 @@ class FaceSet:
     groups: np.ndarray = None  # type: ignore[assignment]
     name: str = "faces"
     notes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
     max_pixels: int = MAX_PIXELS
     decoder: str = DECODER
 
@@ -82,14 +87,9 @@ class FaceSet:
     def _check(self) -> None:
         n = len(self.ids)
         complaints = [
-            f"{len(values)} {name} for {n} ids"
-            for name, values in [
-                ("keys", self.keys),
-                ("labels", self.labels),
-                ("splits", self.splits),
-                ("groups", self.groups),
-            ]
-            if len(values) != n
+            f"{len(getattr(self, name))} {name} for {n} ids"
+            for name in ("keys", "labels", "splits", "groups")
+            if len(getattr(self, name)) != n
         ]
         unique, counts = np.unique(self.ids, return_counts=True)
         if np.any(counts > 1):
@@ -138,7 +138,7 @@ class FaceSet:
 
     def take(self, indices: Sequence[int] | np.ndarray) -> FaceSet:
         """Return the faces at `indices` (integers, or a boolean mask of shape (n,)), in that order."""
-        index = np.arange(len(self))[np.asarray(indices)]
+        index = np.arange(len(self))[np.asarray(indices, dtype=None if len(indices) else np.intp)]
         return replace(
             self,
             ids=self.ids[index],

@@ -1,1 +1,41 @@
-""""""
+"""Scores and selections as tables, figures and pages for people.
+
+- ``_tables``: rows of text for console, Markdown and HTML
+- ``_spreadsheet``: CSV that no spreadsheet takes for formulas
+- ``_figures``: confusion matrix, classes, folds, faces (matplotlib)
+- ``_html``: a folder with a page, the same in Markdown, the figures and the numbers
+- ``_assembly``: all of this for one evaluation
+"""
+
+from fusionfer.report._assembly import report_scores
+from fusionfer.report._figures import class_figure, confusion_figure, faces_figure, fold_figure, png_bytes
+from fusionfer.report._html import Picture, write_report
+from fusionfer.report._spreadsheet import write_csv
+from fusionfer.report._tables import (
+    Table,
+    class_table,
+    confusion_table,
+    markdown_table,
+    overall_table,
+    selection_table,
+    undefined_table,
+)
+
+__all__ = [
+    "Picture",
+    "Table",
+    "class_figure",
+    "class_table",
+    "confusion_figure",
+    "confusion_table",
+    "faces_figure",
+    "fold_figure",
+    "markdown_table",
+    "overall_table",
+    "png_bytes",
+    "report_scores",
+    "selection_table",
+    "undefined_table",
+    "write_csv",
+    "write_report",
+]

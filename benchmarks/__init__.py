@@ -1,0 +1,1 @@
+"""Measurements, not tests: run as modules from the root of the repository, never installed."""

@@ -1,0 +1,1 @@
+"""Scripts that break what can be broken, and look whether anything was lost."""

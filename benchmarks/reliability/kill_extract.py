@@ -1,0 +1,326 @@
+"""``python -m benchmarks.reliability.kill_extract --kills 200``: kill extraction at random moments, resume, compare.
+
+Each job is one cache. Its process is killed by SIGKILL, started again, killed again, and at last left alone; then the
+cache must equal that of a process nobody touched. Moments are drawn in two ways: from the clock, anywhere between the
+start and the end of a run; and from the calls by which the cache changes files, before or after one of them, each
+function that makes some as likely as any other, so that the microseconds in which files are made, marked and renamed
+are hit as often as the seconds of computing.
+
+After each kill, everything that lies in the folder must open, be intact, and hold no row that differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+
+from benchmarks.reliability._forkserver import ForkServer
+from fusionfer.cache import CacheFolder, describe, read_feature_file
+from fusionfer.exceptions import IncompleteCacheError
+from fusionfer.images import generate_faces
+
+__all__ = ["OPTIONS", "Job", "Reference", "Tally", "check_equal", "check_killed", "contents", "torture", "write_faces"]
+
+#: Two files from one quick network: long enough to be killed anywhere, short enough to be killed often.
+OPTIONS = (
+    "--backbone", "mobilenet_v2", "--level", "penultimate", "--level", "logits", "--weights", "none", "--size", "32",
+    "--batch-size", "4", "--device", "cpu",
+)  # fmt: skip
+LONGEST = 600.0  # seconds; a run that takes more hangs
+
+
+class Wrong(AssertionError):  # noqa: N818  (what it says of the cache is the point)
+    """A cache is not what it must be."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is extracted, and where to."""
+
+    data: Path
+    cache: Path
+    options: Sequence[str] = OPTIONS
+
+    @property
+    def arguments(self) -> list[str]:
+        """What follows ``fusionfer`` on the command line."""
+        return ["extract", str(self.data), "--cache", str(self.cache), *self.options]
+
+    def into(self, cache: Path) -> Job:
+        """Return the same job with another cache."""
+        return Job(self.data, cache, self.options)
+
+    def finish(self, server: ForkServer, before: str = "") -> str:
+        """Run undisturbed and return what was said."""
+        run = server.start(self.arguments, before)
+        if run.wait(LONGEST) != 0:
+            msg = f"{self.cache}: an undisturbed run ended with {run.wait(0)}:\n{server.said()}"
+            raise Wrong(msg)
+        return server.said()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What undisturbed runs leave and take.
+
+    Attributes
+    ----------
+    files : dict of str to dict
+        Name of a file -> its `contents`.
+    older : dict of str to dict
+        The same of the files that were there before, if there were any.
+    seconds : float
+        How long a run takes.
+    steps : dict of str to int
+        Function of the cache -> steps in it during a run: before and after each call that changes files.
+    """
+
+    files: dict[str, dict[str, Any]]
+    older: dict[str, dict[str, Any]]
+    seconds: float
+    steps: dict[str, int]
+
+    @classmethod
+    def make(cls, server: ForkServer, job: Job, folder: Path, older: Path | None = None) -> Reference:
+        """Run the job twice into new caches, copies of `older` if there is one; the two must be equal."""
+        caches = [folder / "once", folder / "twice"]
+        for cache in caches:
+            if older is not None:
+                shutil.copytree(older, cache)
+        counts = folder / "steps.json"
+        job.into(caches[0]).finish(server, before=f"count_steps({str(counts)!r})")
+        begin = time.monotonic()
+        job.into(caches[1]).finish(server)
+        seconds = time.monotonic() - begin
+        files, before = (
+            {path.name: contents(path) for path in CacheFolder(cache).files()} if cache is not None else {}
+            for cache in (caches[0], older)
+        )
+        reference = cls(files, before, seconds, json.loads(counts.read_text()))
+        check_equal(caches[1], reference)
+        return reference
+
+
+@dataclass
+class Tally:
+    """What was done, and how often."""
+
+    kills: int = 0
+    jobs: int = 0
+    unharmed: int = 0
+    phases: Counter[str] = field(default_factory=Counter)
+    functions: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        rows = [f"{count:6d}  {phase}" for phase, count in self.phases.most_common()]
+        inside = ", ".join(f"{name} {count}" for name, count in sorted(self.functions.items()))
+        return "\n".join(
+            [
+                f"{self.kills} kills of {self.kills + self.unharmed} processes; the others were quicker. What had been "
+                "reached:",
+                *rows,
+                f"{sum(self.functions.values())} of them beside a call that changes files, made in: {inside}",
+                f"{self.jobs} of {self.jobs} caches were resumed and equal the undisturbed one in every byte.",
+            ]
+        )
+
+
+def torture(
+    server: ForkServer, job: Job, reference: Reference, *, kills: int, seed: int = 0, older: Path | None = None
+) -> Tally:
+    """Kill and resume until there were `kills` kills and every cache that was begun is finished.
+
+    Parameters
+    ----------
+    server : ForkServer
+        Where the processes come from.
+    job : Job
+        Its cache is the folder in which the caches are made.
+    reference : Reference
+        Of the same job.
+    kills : int
+        How many.
+    seed : int
+        For the moments; what the clock does with it is not reproducible.
+    older : Path, optional
+        A cache that each job begins with.
+
+    Raises
+    ------
+    Wrong
+        If a cache is not what it must be; it is left there to be looked at.
+    """
+    draw, tally = random.Random(seed), Tally()
+    while tally.kills < kills:
+        one = job.into(job.cache / f"job{tally.jobs}")
+        if older is not None:
+            shutil.copytree(older, one.cache)
+        for _ in range(min(draw.choice((1, 2, 4, 8)), kills - tally.kills)):
+            before = marks(one.cache)
+            code, function = _kill_once(server, one, reference, draw)
+            if code == 0:
+                tally.unharmed += 1
+                break
+            if code != -9:
+                msg = f"{one.cache}: a process ended by itself with {code}:\n{server.said()}"
+                raise Wrong(msg)
+            check_killed(one.cache, reference)
+            tally.kills += 1
+            tally.phases[phase(before, one.cache, reference)] += 1
+            if function:
+                tally.functions[function] += 1
+        one.finish(server)
+        check_equal(one.cache, reference)
+        shutil.rmtree(one.cache)
+        tally.jobs += 1
+    return tally
+
+
+def _kill_once(server: ForkServer, job: Job, reference: Reference, draw: random.Random) -> tuple[int, str]:
+    """Start a process and kill it; return its exit code and the function it was in, if that was drawn."""
+    if draw.random() < 0.5:
+        run = server.start(job.arguments)
+        code = run.wait(draw.uniform(0, reference.seconds))
+        return run.kill() if code is None else code, ""
+    function = draw.choice(sorted(reference.steps))
+    step = draw.randint(1, reference.steps[function])
+    run = server.start(job.arguments, before=f"die_at_step({function!r}, {step})")
+    code = run.wait(LONGEST)
+    return run.kill() if code is None else code, function
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """Return all that a file holds, by h5py alone, apart from the time at which it was made."""
+    with h5py.File(path, "r") as file:
+        arrays = {name: (item.shape, item.dtype.str, item[...].tobytes()) for name, item in file.items()}
+        return {**arrays, **{f"@{name}": value for name, value in file.attrs.items() if name != "created"}}
+
+
+def marks(cache: Path) -> dict[str, int]:
+    """Return name -> number of rows that are marked, for all that lies in the folder."""
+    folder = CacheFolder(cache)
+    return {path.name: int(np.count_nonzero(_rows(path)[0])) for path in [*folder.files(), *folder.parts()]}
+
+
+def check_killed(cache: Path, reference: Reference) -> None:
+    """Raise Wrong unless all that a killed process left is whole and true."""
+    folder = CacheFolder(cache)
+    for path in folder.files():
+        if contents(path) not in (reference.files[path.name], reference.older.get(path.name)):
+            msg = f"{path} was finished, and differs."
+            raise Wrong(msg)
+    for path in folder.parts():
+        described = describe(path)
+        if not described.intact:
+            msg = f"{path}: {described.damages}"
+            raise Wrong(msg)
+        whole = reference.files[path.name.removesuffix(".part")]
+        state, features = _rows(path)
+        marked = state != 0
+        true_state, true_features = (
+            np.frombuffer(whole[name][2], whole[name][1]).reshape(whole[name][0]) for name in ("state", "features")
+        )
+        for what, is_, must in (("state", state, true_state), ("features", features, true_features)):
+            if is_[marked].tobytes() != must[marked].tobytes():
+                msg = f"{path}: {what} of rows that are marked differ."
+                raise Wrong(msg)
+        try:
+            read_feature_file(path)
+        except IncompleteCacheError:
+            continue
+        msg = f"{path} is unfinished and was read."
+        raise Wrong(msg)
+
+
+def check_equal(cache: Path, reference: Reference) -> None:
+    """Raise Wrong unless the cache is finished and holds just what the reference does."""
+    folder = CacheFolder(cache)
+    if folder.parts() or [path.name for path in folder.files()] != sorted(reference.files):
+        msg = f"{cache} holds {sorted(path.name for path in cache.iterdir())} instead of {sorted(reference.files)}."
+        raise Wrong(msg)
+    for path in folder.files():
+        found, wanted = contents(path), reference.files[path.name]
+        differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        if differing:
+            msg = f"{path} differs from the undisturbed one in {', '.join(differing)}."
+            raise Wrong(msg)
+
+
+def phase(before: dict[str, int], cache: Path, reference: Reference) -> str:
+    """Say how far a killed process had come, from what it left."""
+    after = marks(cache)
+    rows = next(iter(reference.files.values()))["state"][0][0]
+    renamed = [name for name in after if name in reference.files and after[name] == rows]
+    if list(cache.glob("*.new")):
+        return "while a file was made"
+    if after == before:
+        return "before it had written anything"
+    if len(renamed) == len(reference.files):
+        return "after the last rename"
+    if renamed and renamed != [name for name in before if name in renamed]:
+        return "between two renames"
+    if all(after.get(f"{name}.part") == rows for name in reference.files if name not in renamed):
+        return "between the last row and a rename"
+    return "among the rows" if sum(after.values()) > sum(before.values()) else "after a file was made"
+
+
+def _rows(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with h5py.File(path, "r") as file:
+        return file["state"][...], file["features"][...]
+
+
+def write_faces(folder: Path, n: int = 126, size: int = 32) -> None:
+    """Write generated faces as PNG files in class folders."""
+    faces = generate_faces(n_identities=max(2, -(-n // 14)), takes=2, size=size)
+    for i in range(n):
+        path = folder / str(faces.labels[i]) / f"{i:05d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels, _ = faces.load(i)
+        path.write_bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def main() -> None:
+    """Kill as often as asked, and tell what happened."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reliability.kill_extract",
+        description="Kill `fusionfer extract` at random moments, resume it, and compare with an undisturbed run.",
+    )
+    parser.add_argument("--kills", type=int, default=200, help="how many (%(default)s)")
+    parser.add_argument("--faces", type=int, default=126, help="generated faces to extract (%(default)s)")
+    parser.add_argument("--data", type=Path, help="real faces instead, all of them")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="OMP_NUM_THREADS (%(default)s)")
+    parser.add_argument("options", nargs="*", metavar="-- OPTION", help=f"for extract; by default {' '.join(OPTIONS)}")
+    given = parser.parse_args()
+    if given.kills < 1 or given.faces < 1:
+        parser.error("--kills and --faces must be at least 1")
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="kill_extract.") as name:
+        folder = Path(name)
+        data = given.data
+        if data is None:
+            data = folder / "faces"
+            write_faces(data, given.faces)
+        job = Job(data.resolve(), folder, tuple(given.options) or OPTIONS)
+        with ForkServer(folder / "log", OMP_NUM_THREADS=str(given.threads)) as server:
+            reference = Reference.make(server, job, folder)
+            print(f"An undisturbed run takes {reference.seconds:.2f} s after the imports.", flush=True)
+            print(torture(server, job, reference, kills=given.kills, seed=given.seed))
+    print(f"{time.monotonic() - begin:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""``fusionfer extract``: faces through the backbones, once, into a cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import batch_size_option, device_option, quiet_option, seed_option
+from .progress import progress_bar
+from .stopping import stopping
+from .tables import print_table
+
+SKIPS_SHOWN = 10
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--backbone",
+    "backbones",
+    multiple=True,
+    default=("resnet34", "resnet50"),
+    show_default=True,
+    help="Repeatable. resnet34, resnet50, mobilenet_v2, densenet121, vgg16 or timm:<model>.",
+)
+@click.option(
+    "--level",
+    "levels",
+    multiple=True,
+    default=("penultimate",),
+    show_default=True,
+    help="penultimate, multi, logits or the name of a node; for one backbone as BACKBONE=LEVEL. Repeatable.",
+)
+@click.option(
+    "--weights",
+    multiple=True,
+    default=("imagenet",),
+    show_default=True,
+    metavar="[BACKBONE=]imagenet|none|PATH",
+    help="Published weights, random ones (from --seed), or a .pth or .safetensors state dict. Repeatable.",
+)
+@click.option("--size", type=click.IntRange(32), default=None, help="Input side in pixels.  [default: 224]")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Folder to keep features in.  [default: features_cache/<name of DATA>]",
+)
+@click.option("--split", help="Draw a split per label where the data bring none: 70/30, 80/20, 70/15/15.")
+@click.option("--classes", help="Map or drop labels, as in 'anger=angry,contempt='.")
+@click.option("--path-column", help="Column of a manifest that holds the paths, where its name is unusual.")
+@click.option("--label-column", help="Likewise for the labels.")
+@click.option("--split-column", help="Likewise for the splits.")
+@click.option("--group-column", help="Likewise for the groups (persons, sequences).")
+@click.option("--allow-outside-root", is_flag=True, help="Follow manifest paths that leave the data's own folder.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="What to do with an image that cannot be used; skips are recorded, listed, and exit with 3.",
+)
+@device_option
+@batch_size_option
+@seed_option
+@quiet_option
+def extract(
+    data: Path,
+    backbones: tuple[str, ...],
+    levels: tuple[str, ...],
+    weights: tuple[str, ...],
+    size: int | None,
+    cache: Path | None,
+    split: str | None,
+    classes: str | None,
+    path_column: str | None,
+    label_column: str | None,
+    split_column: str | None,
+    group_column: str | None,
+    allow_outside_root: bool,
+    on_error: str,
+    device: str,
+    batch_size: int,
+    seed: int,
+    quiet: bool,
+) -> int:
+    """Run the faces of DATA through pretrained backbones once and keep the activations.
+
+    DATA is a class-per-folder tree (with or without train/validation/test above it), the same inside a .zip, the
+    official fer2013.csv, or a manifest CSV with path and label columns. A second run computes only what is new or has
+    changed; an interrupted run goes on where it was.
+
+    \b
+    Examples:
+      fusionfer extract fer2013.zip
+      fusionfer extract faces/ --split 70/30 --backbone resnet50 --level multi --level penultimate
+      fusionfer extract fer2013.zip --size 48 --weights resnet34=r34.safetensors --weights resnet50=r50.pth
+    """
+    from fusionfer.extraction import extract_to_cache
+    from fusionfer.images import parse_classes, read_faces
+
+    faces = read_faces(
+        data,
+        split=split,
+        seed=seed,
+        classes=parse_classes(classes) if classes else None,
+        path_column=path_column,
+        label_column=label_column,
+        split_column=split_column,
+        group_column=group_column,
+        allow_outside_root=allow_outside_root,
+        on_error=on_error,
+    )
+    for note in faces.notes:
+        click.echo(f"fusionfer: {note}", err=True)
+    folder = cache or Path("features_cache") / (data.resolve().stem if data.is_file() else data.resolve().name)
+    with progress_bar(quiet) as progress, stopping() as stop:
+        report = extract_to_cache(
+            faces,
+            backbones,
+            levels,
+            cache=folder,
+            weights=weights,
+            size=size,
+            batch_size=batch_size,
+            device=device,
+            on_error=on_error,
+            seed=seed,
+            progress=progress,
+            stop=stop,
+        )
+    skipped = [*faces.skipped, *report.skipped]
+    print_table(
+        ["block", "file", "what happened"],
+        [[block, report.files[block].name, report.explanations[block]] for block in report.files],
+        title=f"{len(faces):,} faces, {len(faces.classes)} classes, in {folder}",
+    )
+    if report.computed:
+        rate = report.computed / max(report.seconds, 1e-9)
+        click.echo(f"Computed {report.computed:,} faces in {report.seconds:,.1f} s ({rate:,.1f} faces/s).")
+    for sample, reason in skipped[:SKIPS_SHOWN]:
+        click.echo(f"fusionfer: skipped {sample}: {reason}", err=True)
+    if skipped:
+        more = f" ({len(skipped) - SKIPS_SHOWN} more are recorded)" if len(skipped) > SKIPS_SHOWN else ""
+        click.echo(
+            f"fusionfer: {len(skipped)} of {len(faces) + len(faces.skipped)} samples were skipped{more}.", err=True
+        )
+    click.echo(f"Next: fusionfer fit {folder} --head ecoc --out {folder.name}.fusionfer")
+    return 3 if skipped else 0

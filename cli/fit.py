@@ -1,0 +1,124 @@
+"""``fusionfer fit``: from a cache to a selected, saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import cache_argument, json_option, quiet_option, seed_option
+from .progress import progress_bar
+from .tables import print_json, print_report_table
+
+
+@click.command()
+@cache_argument
+@click.option("--head", default="ecoc", show_default=True, help="Classifier head.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("model.fusionfer"),
+    show_default=True,
+    help="Where to save the model.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the file at --out.")
+@click.option(
+    "--features",
+    "specs",
+    metavar="BLOCK[,BLOCK...]",
+    help="Blocks that take part, as backbone:level[@weights].  [default: every complete cache of the folder]",
+)
+@click.option(
+    "--split", default="train", show_default=True, help="Rows to train and select on; several as train+validation."
+)
+@click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of the selection.")
+@click.option(
+    "--scale",
+    type=click.Choice(["equal", "standard", "none"]),
+    default="equal",
+    show_default=True,
+    help="equal: standardise, each block with the same weight whatever its width.",
+)
+@click.option("--scoring", default="accuracy", show_default=True, help="Any scorer of scikit-learn.")
+@click.option(
+    "--min-gain",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0.0),
+    help="The hybrid must beat every single block by more than this.",
+)
+@click.option("--bundle", is_flag=True, help="Store the backbones' weights in the model.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 4 when samples or groups of the training rows are in other splits."
+)
+@click.option("--jobs", default=1, show_default=True, type=int, help="Folds side by side; -1 for all cores.")
+@json_option
+@seed_option
+@quiet_option
+def fit(
+    cache: Path,
+    head: str,
+    out: Path,
+    overwrite: bool,
+    specs: str | None,
+    split: str,
+    folds: int,
+    scale: str,
+    scoring: str,
+    min_gain: float,
+    bundle: bool,
+    strict: bool,
+    jobs: int,
+    as_json: bool,
+    seed: int,
+    quiet: bool,
+) -> int:
+    """Train a head on every block of CACHE and on all of them together; keep the hybrid only if it beats each.
+
+    Works from the cache alone: no image is opened and torch is not loaded. The selection sees the rows of --split only.
+    Backbones that were trained on the training faces themselves: select with --split validation.
+
+    \b
+    Examples:
+      fusionfer fit features_cache/fer2013 --head ecoc --out fer2013.fusionfer
+      fusionfer fit features_cache/fer2013 --features resnet34:penultimate,resnet50:multi --split train+validation
+    """
+    from fusionfer.exceptions import LeakError, ModelError
+    from fusionfer.features import Features
+    from fusionfer.fitting import find_leaks, fit, weight_paths
+    from fusionfer.persistence import save_model
+
+    if out.exists() and not overwrite:
+        msg = f"{out} exists. Give another --out, or --overwrite to replace it."
+        raise ModelError(msg)
+    features = Features.read(cache, [spec.strip() for spec in specs.split(",")] if specs else None)
+    leaks = find_leaks(features, split)
+    if leaks and strict:
+        raise LeakError(" ".join(leaks))
+    with progress_bar(quiet) as progress:
+        result = fit(
+            features,
+            head,
+            split=split,
+            cv=folds,
+            scale=None if scale == "none" else scale,
+            scoring=scoring,
+            min_gain=min_gain,
+            random_state=seed,
+            n_jobs=jobs,
+            progress=progress,
+        )
+    path = save_model(result.model, out, weights=weight_paths(result.model) if bundle else None)
+    selection = result.model.selection
+    if as_json:
+        print_json({"model": str(path), "n": result.n, "selection": selection, "notes": [*leaks, *result.notes]})
+        return 0
+    for note in (*leaks, *result.notes):
+        click.echo(f"fusionfer: {note}", err=True)
+    from fusionfer.report import selection_table
+
+    click.echo(f"{result.n:,} rows of split {split}, {len(result.model.classes)} classes, {folds} folds")
+    print_report_table(selection_table(selection))
+    click.echo(f"Saved {path} ({path.stat().st_size / 1e6:.1f} MB).")
+    click.echo(f"Next: fusionfer evaluate {cache} --model {path} --split test")
+    return 0

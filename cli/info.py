@@ -1,0 +1,32 @@
+"""``fusionfer info``: what a cache or a model holds, and whether it is intact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import json_option
+from .tables import print_json, print_table
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def info(file: Path, as_json: bool) -> int:
+    """Say what FILE holds: a cache file, a folder of caches, or a model; checksums are verified.
+
+    \b
+    Examples:
+      fusionfer info features_cache/fer2013
+      fusionfer info fer2013.fusionfer --json
+    """
+    from fusionfer.inspection import inspect
+
+    found = inspect(file)
+    if as_json:
+        print_json(found.data)
+    else:
+        for title, header, rows in found.tables:
+            print_table(header, rows, title=title)
+    return 0 if found.intact else 1

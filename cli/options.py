@@ -1,0 +1,51 @@
+"""Options and arguments that several verbs share, each defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = [
+    "batch_size_option",
+    "cache_argument",
+    "device_option",
+    "json_option",
+    "model_option",
+    "quiet_option",
+    "seed_option",
+    "trust_option",
+]
+
+cache_argument = click.argument("cache", type=click.Path(path_type=Path))
+
+model_option = click.option(
+    "--model", "model", required=True, type=click.Path(path_type=Path), help="A model that fusionfer fit saved."
+)
+
+trust_option = click.option(
+    "--trust",
+    multiple=True,
+    metavar="TYPE",
+    help="Load this type from the model although fusionfer does not know it to be harmless. Repeatable.",
+)
+
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto (cuda, then mps, then cpu) or a torch device."
+)
+
+batch_size_option = click.option(
+    "--batch-size",
+    default=32,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Pictures that go through a network together.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+
+seed_option = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything that is drawn."
+)
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")

@@ -1,0 +1,79 @@
+"""``fusionfer predict``: label and probabilities of pictures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from .options import batch_size_option, device_option, json_option, model_option, quiet_option, trust_option
+from .progress import progress_bar
+from .tables import print_json, print_table
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@model_option
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of a table.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="[BACKBONE=]PATH",
+    help="Where weights lie that are no longer where the model saw them; another hash is refused. Repeatable.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["skip", "fail"]),
+    default="skip",
+    show_default=True,
+    help="One bad image does not stop the rest; skips are listed and exit with 3.",
+)
+@trust_option
+@device_option
+@batch_size_option
+@quiet_option
+def predict(
+    images: tuple[Path, ...],
+    model: Path,
+    as_json: bool,
+    as_csv: bool,
+    weights: tuple[str, ...],
+    on_error: str,
+    trust: tuple[str, ...],
+    device: str,
+    batch_size: int,
+    quiet: bool,
+) -> int:
+    """Say what the faces in IMAGES (files, folders, zips) express.
+
+    \b
+    Examples:
+      fusionfer predict photo.jpg --model fer2013.fusionfer
+      fusionfer predict photos/ more.zip --model fer2013.fusionfer --csv > labels.csv
+    """
+    from fusionfer.images import read_pictures
+    from fusionfer.persistence import load_model
+    from fusionfer.prediction import predict
+    from fusionfer.report import write_csv
+
+    if as_json and as_csv:
+        msg = "Give --json or --csv, not both."
+        raise click.UsageError(msg)
+    loaded = load_model(model, trust=trust)
+    faces = read_pictures(images, on_error=on_error)
+    with progress_bar(quiet) as progress:
+        result = predict(
+            faces, loaded, weights=weights, device=device, batch_size=batch_size, on_error=on_error, progress=progress
+        )
+    header, rows = result.table()
+    if as_json:
+        print_json(result.to_dict())
+    elif as_csv:
+        write_csv(sys.stdout, header, rows)
+    else:
+        print_table(header, rows)
+    for sample, reason in result.skipped:
+        click.echo(f"fusionfer: skipped {sample}: {reason}", err=True)
+    return 3 if result.skipped else 0

@@ -1,0 +1,290 @@
+"""One pass over the images feeds every backbone and fills the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+import fusionfer
+from fusionfer.backbones import Backbone
+from fusionfer.cache import CacheFolder, FeatureFile, RowTable, read_feature_file
+from fusionfer.exceptions import DataError, ExtractionInterrupted, ImageError
+from fusionfer.extraction._forward import Progress, Vectors, find_device, forward
+from fusionfer.extraction._request import block_key, parse_requests
+from fusionfer.features import Features
+from fusionfer.images import FaceSet
+from fusionfer.networks import LoadedBackbone, load_backbone
+
+__all__ = ["BATCH_SIZE", "ExtractionReport", "extract", "extract_to_cache"]
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class ExtractionReport:
+    """What an extraction did.
+
+    Attributes
+    ----------
+    cache : Path
+        The folder.
+    files : dict of str to Path
+        Block name -> its file.
+    explanations : dict of str to str
+        Block name -> why it was a hit, or what was missing.
+    n : int
+        Samples in the data set.
+    computed : int
+        Samples that went through a network in this run.
+    skipped : tuple of (id, reason)
+        Samples without features.
+    seconds : float
+        Wall time of the forward passes with decoding and writing.
+    weights : dict of str to dict
+        Backbone name -> provenance of its weights.
+    """
+
+    cache: Path
+    files: dict[str, Path]
+    explanations: dict[str, str]
+    n: int
+    computed: int
+    skipped: tuple[tuple[str, str], ...]
+    seconds: float
+    weights: dict[str, dict[str, Any]]
+
+    def features(self) -> Features:
+        """Read the blocks of this run from the cache."""
+        return Features.read(
+            self.cache, [f"{block}@{path.stem.rpartition('.')[2]}" for block, path in self.files.items()]
+        )
+
+
+def extract(
+    faces: FaceSet,
+    backbones: str | Backbone | Sequence[str | Backbone] = ("resnet34", "resnet50"),
+    levels: str | Sequence[str] = "penultimate",
+    *,
+    cache: str | Path,
+    **options: Any,
+) -> Features:
+    """Return the features of `faces`, computing only what the cache lacks.
+
+    Parameters are those of `extract_to_cache`, which tells more about what was done.
+
+    Returns
+    -------
+    Features
+        One block per backbone and level.
+    """
+    return extract_to_cache(faces, backbones, levels, cache=cache, **options).features()
+
+
+def extract_to_cache(
+    faces: FaceSet,
+    backbones: str | Backbone | Sequence[str | Backbone] = ("resnet34", "resnet50"),
+    levels: str | Sequence[str] = "penultimate",
+    *,
+    cache: str | Path,
+    weights: str | Path | Sequence[str | Path] | Mapping[str, str | Path] = "imagenet",
+    size: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    device: str = "auto",
+    on_error: str = "fail",
+    seed: int = 0,
+    timeout: float = 30.0,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> ExtractionReport:
+    """Run `faces` through every backbone once and keep the activations in `cache`.
+
+    Parameters
+    ----------
+    faces : FaceSet
+        The data set.
+    backbones : name, Backbone, or a sequence of them
+        Each decoded picture feeds all of them.
+    levels : str or sequence of str
+        ``penultimate``, ``multi``, ``logits`` or names of nodes, for all backbones or as ``BACKBONE=LEVEL``.
+    cache : str or Path
+        Folder of this data set; made when missing.
+    weights : str, Path, sequence or mapping
+        ``imagenet``, ``none``, a published name or the path of a state dict, for all or as ``BACKBONE=WEIGHTS``.
+    size : int, optional
+        Input side in pixels; by default that of the backbone's record (224).
+    batch_size : int
+        Rows that go through the network together. Features are equal to the bit for one batch size, device and number
+        of threads; a resumed run keeps the batch size it began with.
+    device : str
+        ``auto`` (cuda, then mps, then cpu) or a torch device.
+    on_error : {"fail", "skip"}
+        What to do with a picture that cannot be used; skipped ones are recorded with their reason.
+    seed : int
+        For weights ``none``.
+    timeout : float
+        Seconds to wait for the server of published weights.
+    progress : callable, optional
+        Called as ``progress(done, total, what)``.
+    stop : threading.Event, optional
+        When set, the batch under way is finished and committed, then ExtractionInterrupted is raised.
+
+    Returns
+    -------
+    ExtractionReport
+
+    Raises
+    ------
+    ImageError
+        With ``on_error="fail"``, for the first picture that cannot be used; what was done before it is kept.
+    NonFiniteFeaturesError
+        If a network returns NaN or infinity; the message names the sample.
+    ExtractionInterrupted, CacheError, WeightsError, UnknownNameError, DataError
+    """
+    if on_error not in {"fail", "skip"}:
+        msg = f"on_error must be 'fail' or 'skip', got {on_error!r}."
+        raise DataError(msg)
+    if batch_size < 1:
+        msg = f"batch_size must be at least 1, got {batch_size}."
+        raise DataError(msg)
+    if not len(faces):
+        msg = f"{faces.name} holds no faces."
+        raise DataError(msg)
+    torch_device = find_device(device)
+    requests = parse_requests(backbones, levels, weights, size)
+    for request in requests:  # a preprocessing without description is refused before any weights are loaded
+        block_key(request.backbone, request.levels[0], "", faces.decoder)
+    folder = CacheFolder(cache)
+    with folder.lock(), contextlib.ExitStack() as stack:
+        loaded = [
+            load_backbone(
+                request.backbone, request.levels, weights=request.weights, seed=seed, device=torch_device,
+                progress=progress, timeout=timeout,
+            )
+            for request in requests
+        ]  # fmt: skip
+        rows = _row_table(faces, progress)
+        jobs: dict[tuple[str, str], FeatureFile] = {}
+        for one in loaded:
+            for level, dim in one.dims.items():
+                jobs[one.backbone.name, level] = job = folder.prepare(
+                    backbone=one.backbone.name,
+                    level=level,
+                    dim=dim,
+                    key=block_key(one.backbone, level, one.weights["sha256"], faces.decoder),
+                    record=_record(one, faces, batch_size, torch_device),
+                    rows=rows,
+                    block_rows=batch_size,
+                )
+                stack.callback(job.close)
+        begin = time.perf_counter()
+        computed = 0
+        # A resumed file keeps its batch size; usually there is one group and so one pass.
+        for block_rows in sorted({job.block_rows for job in jobs.values()}):
+            group = {name: job for name, job in jobs.items() if job.block_rows == block_rows}
+            computed += _one_pass(
+                faces, rows, loaded, group, batch_size=block_rows, device=torch_device, on_error=on_error,
+                progress=progress, stop=stop,
+            )  # fmt: skip
+        seconds = time.perf_counter() - begin
+        files, explanations, skipped = {}, {}, {}
+        for (backbone, level), job in jobs.items():
+            block = f"{backbone}:{level}"
+            job.finish()
+            files[block], explanations[block] = job.path, job.explanation
+            reasons = read_feature_file(job.path).reasons
+            skipped.update({str(rows.ids[i]): reason for i, reason in reasons.items()})
+    return ExtractionReport(
+        Path(cache), files, explanations, len(faces), computed, tuple(sorted(skipped.items())), seconds,
+        {one.backbone.name: one.weights for one in loaded},
+    )  # fmt: skip
+
+
+def _one_pass(
+    faces: FaceSet,
+    rows: RowTable,
+    loaded: Sequence[LoadedBackbone],
+    jobs: Mapping[tuple[str, str], FeatureFile],
+    *,
+    batch_size: int,
+    device: torch.device,
+    on_error: str,
+    progress: Progress | None,
+    stop: threading.Event | None,
+) -> int:
+    """Compute and commit what any of the files still lacks; return the number of rows."""
+    todo = np.logical_or.reduce([job.todo for job in jobs.values()])
+    used = [one for one in loaded if any(backbone == one.backbone.name for backbone, _ in jobs)]
+    total, done = int(todo.sum()), 0
+    batches = forward(faces, used, todo, batch_size=batch_size, device=device, digests=rows.digests)
+    with contextlib.closing(batches):
+        for batch in batches:
+            if batch.failed and on_error == "fail":
+                j, reason = min(batch.failed.items())
+                msg = (
+                    f"{rows.ids[batch.start + j]}: {reason} Mend or remove it, "
+                    "or give on_error='skip' (--on-error skip) to go on without such images."
+                )
+                raise ImageError(msg)
+            for name, job in jobs.items():
+                _commit(job, batch, batch.values[name])
+            done += int(todo[batch.start : batch.start + batch.size].sum())
+            if progress is not None:
+                progress(done, total, "extracting")
+            if stop is not None and stop.is_set() and done < total:
+                msg = f"Stopped after {done} of {total} images; they are kept. Run the same command again to go on."
+                raise ExtractionInterrupted(msg)
+    return done
+
+
+def _commit(job: FeatureFile, batch: Vectors, X: np.ndarray) -> None:
+    todo = job.todo[batch.start : batch.start + batch.size]
+    if todo.any():
+        failed = {j: reason for j, reason in batch.failed.items() if todo[j]}
+        done = todo.copy()
+        done[list(failed)] = False
+        job.commit(batch.start, X, done, failed)
+
+
+def _row_table(faces: FaceSet, progress: Progress | None) -> RowTable:
+    """Hash every picture as it is stored, so that a hit is proven and not assumed."""
+    n = len(faces)
+    digests = np.full(n, "", dtype="<U64")
+
+    def hash_slice(start: int) -> int:
+        for i in range(start, min(start + 512, n)):
+            with contextlib.suppress(ImageError):  # reading it again for its pixels will fail too, and is reported
+                digests[i] = faces.digest(i)
+        return min(start + 512, n)
+
+    with ThreadPoolExecutor(2, thread_name_prefix="hash") as pool:
+        for end in pool.map(hash_slice, range(0, n, 512)):
+            if progress is not None:
+                progress(end, n, "checking images")
+    return RowTable(faces.ids, faces.labels, faces.splits, faces.groups, digests)
+
+
+def _record(one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.device) -> dict[str, Any]:
+    return {
+        "weights": {**one.weights, "trained_on": None},
+        "batch_size": batch_size,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "engine": "torch",
+        "data": faces.name,
+        "versions": {
+            "fusionfer": fusionfer.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+        },
+    }

@@ -1,0 +1,159 @@
+"""Pictures to vectors: decoded batches through every network, whatever is done with the vectors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fusionfer.exceptions import DataError, NonFiniteFeaturesError
+from fusionfer.extraction._batches import Tensoriser, decoded_batches
+from fusionfer.images import FaceSet
+from fusionfer.networks import LoadedBackbone
+
+__all__ = ["Vectors", "compute_features", "find_device", "forward"]
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What one batch of rows gave.
+
+    Attributes
+    ----------
+    start : int
+        First row; the batch is ``rows[start : start + size]``.
+    size : int
+    values : dict of (str, str) to ndarray of float32, shape (size, dim)
+        (backbone, level) -> vectors; rows that were not wanted or failed hold whatever a black picture gives.
+    failed : dict of int to str
+        Position in the batch -> why the picture could not be used.
+    """
+
+    start: int
+    size: int
+    values: dict[tuple[str, str], np.ndarray]
+    failed: dict[int, str]
+
+
+def forward(
+    faces: FaceSet,
+    networks: Sequence[LoadedBackbone],
+    wanted: np.ndarray,
+    *,
+    batch_size: int,
+    device: torch.device,
+    digests: np.ndarray | None = None,
+) -> Generator[Vectors, None, None]:
+    """Yield the vectors of every batch that holds a wanted row.
+
+    Batches are fixed slices of the row order, always `batch_size` long and with every picture in its own place:
+    a vector depends in its last bits on the shape of the batch and on the place in it, but not on its neighbours.
+
+    Parameters
+    ----------
+    faces : FaceSet
+    networks : sequence of LoadedBackbone
+        Those of equal preprocessing share the tensor.
+    wanted : ndarray of bool, shape (n,)
+    batch_size : int
+    device : torch.device
+    digests : ndarray of str, shape (n,), optional
+        SHA-256 of each stored picture; one that has changed since counts as failed.
+
+    Raises
+    ------
+    NonFiniteFeaturesError
+        If a network returns NaN or infinity for a wanted row.
+    """
+    n = len(faces)
+    tensoriser = Tensoriser([network.backbone.preprocess for network in networks])
+    starts = [start for start in range(0, n, batch_size) if wanted[start : start + batch_size].any()]
+    batches = decoded_batches(faces, digests, starts, wanted, batch_size, tensoriser)
+    with contextlib.closing(batches), _exact_float32():
+        for batch in batches:
+            size = min(batch_size, n - batch.start)
+            good = wanted[batch.start : batch.start + size].copy()
+            good[[j for j in batch.failed if j < size]] = False
+            values = {}
+            for network, slot in zip(networks, tensoriser.slots, strict=True):
+                tensor = torch.from_numpy(batch.tensors[slot]).to(device, memory_format=torch.channels_last)
+                for level, vector in network.network(tensor).items():
+                    values[network.backbone.name, level] = X = vector.cpu().numpy()[:size]
+                    _check_finite(X, good, faces.ids[batch.start : batch.start + size], network.backbone.name, level)
+            yield Vectors(batch.start, size, values, batch.failed)
+
+
+def compute_features(
+    faces: FaceSet,
+    networks: Sequence[LoadedBackbone],
+    *,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[dict[tuple[str, str], np.ndarray], dict[int, str]]:
+    """Compute features into memory, for a few pictures at a time.
+
+    Returns
+    -------
+    values : dict of (str, str) to ndarray of float32, shape (n, dim)
+        (backbone, level) -> vectors; rows of failed pictures are zero.
+    failed : dict of int to str
+        Row -> why the picture could not be used.
+    """
+    n = len(faces)
+    values = {
+        (network.backbone.name, level): np.zeros((n, dim), np.float32)
+        for network in networks
+        for level, dim in network.dims.items()
+    }
+    failed: dict[int, str] = {}
+    every = np.ones(n, dtype=bool)
+    for batch in forward(faces, networks, every, batch_size=min(batch_size, n), device=device):
+        failed.update({batch.start + j: reason for j, reason in batch.failed.items()})
+        for name, X in batch.values.items():
+            values[name][batch.start : batch.start + batch.size] = X
+        if progress is not None:
+            progress(batch.start + batch.size, n, "extracting")
+    for X in values.values():
+        X[list(failed)] = 0.0
+    return values, failed
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """Return the device to run on: `name`, or with "auto" cuda, then mps, then cpu.
+
+    Raises
+    ------
+    DataError
+        If there is no such device here.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    if not available.get(name.partition(":")[0], False):
+        there = ", ".join(kind for kind, is_there in available.items() if is_there)
+        msg = f"Device {name!r} is not available here. Available: auto, {there}."
+        raise DataError(msg)
+    return torch.device(name)
+
+
+def _check_finite(X: np.ndarray, good: np.ndarray, ids: np.ndarray, backbone: str, level: str) -> None:
+    bad = good & ~np.isfinite(X).all(axis=1)
+    if bad.any():
+        msg = (
+            f"{ids[int(np.argmax(bad))]}: {backbone}:{level} returned NaN or infinity. "
+            "Nothing of its batch is stored. Check the weights and the picture."
+        )
+        raise NonFiniteFeaturesError(msg)
+
+
+@contextlib.contextmanager
+def _exact_float32() -> Iterator[None]:
+    """Keep CUDA from rounding inputs to TF32 and from choosing algorithms by timing."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield

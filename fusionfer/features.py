@@ -1,0 +1,429 @@
+"""Features: arrays with ids, labels, splits, groups, named blocks, and the knowledge of what computed them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusionfer.cache import CacheFolder, RowTable, StoredFeatures, read_feature_file, refuse_damaged
+from fusionfer.exceptions import DataError, NonFiniteFeaturesError, UnknownNameError, unknown_name
+from fusionfer.fusion import align, check_blocks, column_names
+
+__all__ = ["Features"]
+
+_TEXTS = ("ids", "y", "splits", "groups", "digests")
+_CHUNK = 4096  # rows copied at a time, so that no second copy of a block is ever in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Features of samples, one row each, in named blocks of columns.
+
+    Attributes
+    ----------
+    ids : ndarray of str, shape (n,)
+        Unique.
+    X : ndarray of float32, shape (n, d)
+        One cache file alone stays a read-only memory map, so that it may be larger than memory.
+    y, splits, groups : ndarray of str, shape (n,)
+        Labels, splits and groups; empty where unknown.
+    blocks : dict of str to slice
+        Block name -> its columns; together they are all columns, without gap or overlap.
+    provenance : dict of str to dict
+        Block name -> ``{"key": ..., "record": ...}`` of its cache; empty for blocks that came from arrays.
+    digests : ndarray of str, shape (n,), optional
+        SHA-256 of the image files; empty where unknown.
+    notes : tuple of str
+        What was left out while reading, one sentence each.
+
+    Raises
+    ------
+    DataError
+        With all that does not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> blocks = {"left": slice(0, 1), "right": slice(1, 2)}
+    >>> features = Features.from_arrays(["a", "b"], np.eye(2), ["happy", "sad"], blocks)
+    >>> features.block("right").ravel().tolist(), features.classes
+    ([0.0, 1.0], ('happy', 'sad'))
+    """
+
+    ids: np.ndarray
+    X: np.ndarray = field(repr=False)
+    y: np.ndarray = field(repr=False)
+    splits: np.ndarray = field(repr=False)
+    groups: np.ndarray = field(repr=False)
+    blocks: dict[str, slice]
+    provenance: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    digests: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        complaints = []
+        n = len(self.ids)
+        if self.digests is None:
+            object.__setattr__(self, "digests", np.full(n, "", dtype=np.str_))
+        if self.X.ndim != 2 or self.X.dtype != np.float32 or len(self.X) != n:
+            complaints.append(f"X is {self.X.dtype} {self.X.shape} instead of float32 ({n}, columns)")
+        for name in _TEXTS:
+            values = getattr(self, name)
+            if values.shape != (n,) or values.dtype.kind != "U":
+                complaints.append(f"{name} are {values.dtype} {values.shape} instead of text ({n},)")
+        twice = [str(row_id) for row_id, count in Counter(self.ids.tolist()).items() if count > 1]
+        if twice:
+            complaints.append(f"{len(twice)} ids occur more than once (first: {', '.join(twice[:3])})")
+        if self.X.ndim == 2:
+            try:
+                object.__setattr__(self, "blocks", check_blocks(self.blocks, self.X.shape[1]))
+            except DataError as error:
+                complaints.append(str(error).rstrip("."))
+        if complaints:
+            msg = f"These features do not fit together: {'; '.join(complaints)}."
+            raise DataError(msg)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels that occur, in alphabetical order."""
+        return tuple(str(label) for label in np.unique(self.y) if label)
+
+    @property
+    def column_names(self) -> list[str]:
+        """One name per column, such as ``resnet50.penultimate_0017``."""
+        return [str(name) for name in column_names(self.blocks)]
+
+    @classmethod
+    def from_arrays(
+        cls,
+        ids: Iterable[object],
+        X: np.ndarray,
+        y: Iterable[object] | None = None,
+        blocks: Mapping[str, slice] | None = None,
+        splits: Iterable[object] | None = None,
+        groups: Iterable[object] | None = None,
+    ) -> Features:
+        """Make features of what any extractor gave.
+
+        Parameters
+        ----------
+        ids : iterable of str, length n
+            Unique.
+        X : array-like of shape (n, d)
+            Finite numbers; kept as float32.
+        y, splits, groups : iterable of str, length n, optional
+            Labels, splits ("train", "validation", "test") and groups; numbers become text.
+        blocks : mapping of str to slice, optional
+            Block name -> its columns; by default one block named "features".
+
+        Returns
+        -------
+        Features
+            Without provenance.
+
+        Raises
+        ------
+        DataError
+            If shapes, lengths or blocks do not fit, or an id occurs twice.
+        NonFiniteFeaturesError
+            If X holds NaN or infinity.
+        """
+        texts = [str(value) for value in ids]
+        n = len(texts)
+        try:
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, which is refused below
+                array = np.ascontiguousarray(X, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            msg = f"X must be an array of numbers of shape ({n}, columns): {error}."
+            raise DataError(msg) from error
+        if blocks is None:
+            blocks = {"features": slice(0, array.shape[-1] if array.ndim == 2 else 0)}
+        features = cls(
+            np.array(texts, dtype=np.str_),
+            array,
+            _text_column(y, n),
+            _text_column(splits, n),
+            _text_column(groups, n),
+            dict(blocks),
+        )
+        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        if len(bad):
+            msg = f"X holds NaN, infinity or numbers beyond float32 in {len(bad)} rows (first: {texts[bad[0]]!r})."
+            raise NonFiniteFeaturesError(msg)
+        return features
+
+    @classmethod
+    def read(
+        cls,
+        folder: str | os.PathLike[str] | CacheFolder,
+        features: Sequence[str] | Mapping[str, str] | None = None,
+        *,
+        verify: bool = True,
+    ) -> Features:
+        """Read caches and align them by sample id.
+
+        Parameters
+        ----------
+        folder : path-like or CacheFolder
+            The caches of one data set.
+        features : sequence of str, or mapping of str to str, optional
+            Blocks to read, as ``backbone:level`` or ``backbone:level@weights``; a mapping gives each a name of one's
+            own (name -> block). By default every complete cache.
+        verify : bool, default=True
+            Whether to compare all checksums first, which reads the files once more.
+
+        Returns
+        -------
+        Features
+            The samples that have features in every block, in the order of the first; `notes` counts the others.
+
+        Raises
+        ------
+        UnknownNameError
+            If a name fits no cache or several, or the default finds two of one backbone.
+        CacheFormatError
+            If a file is damaged.
+        DataError
+            If the caches are of different data sets.
+        """
+        folder = folder if isinstance(folder, CacheFolder) else CacheFolder(folder)
+        paths = _choose(folder, features)
+        stored = {name: read_feature_file(path) for name, path in paths.items()}
+        if verify:
+            for one in stored.values():
+                refuse_damaged(one)
+        return _combine(folder.path, stored)
+
+    def to_hdf5(self, folder: str | os.PathLike[str] | CacheFolder) -> list[Path]:
+        """Write one cache file per block, so that ``fusionfer fit`` takes them whatever computed them.
+
+        Parameters
+        ----------
+        folder : path-like or CacheFolder
+            Made if need be.
+
+        Returns
+        -------
+        list of Path
+            The files, in the order of the blocks. A file that holds just this already is left as it is.
+
+        Raises
+        ------
+        CacheError
+            If the folder holds another data set, or cannot be written.
+        """
+        folder = folder if isinstance(folder, CacheFolder) else CacheFolder(folder)
+        # Where no picture is known the digest is empty: such rows may stand beside any cache with the same ids.
+        rows = RowTable(self.ids, self.y, self.splits, self.groups, self.digests)
+        paths = []
+        with folder.lock():
+            for name, columns in self.blocks.items():
+                backbone, level, record = _names_for(name, self.provenance.get(name))
+                key = {"source": "arrays", "content_sha256": self._content_hash(columns)}
+                dim = columns.stop - columns.start
+                with folder.prepare(backbone, level, dim, key=key, record=record, rows=rows, block_rows=256) as job:
+                    for start in range(0, len(self), job.block_rows):
+                        todo = job.todo[start : start + job.block_rows]
+                        if todo.any():
+                            job.commit(start, self.X[start : start + job.block_rows, columns], todo, {})
+                    job.finish()
+                paths.append(job.path)
+        return paths
+
+    def split(self, name: str) -> Features:
+        """Return the rows of one split, or of several joined by "+", such as ``train+validation``.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such split; with those there are, and their sizes.
+        """
+        counts = Counter(self.splits.tolist())
+        without = counts.pop("", 0)
+        wanted = name.split("+")
+        for one in wanted:
+            if one not in counts:
+                error = unknown_name("split", one, counts)
+                sizes = [f"{split} ({count} rows)" for split, count in sorted(counts.items())]
+                sizes += [f"no split ({without} rows)"] if without else []
+                msg = f"{error} Here are: {', '.join(sizes)}. A split is drawn by `fusionfer extract --split 70/30`."
+                raise UnknownNameError(msg)
+        return self.take(np.isin(self.splits, wanted))
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Features:
+        """Return the rows at `indices` (integers, or a boolean mask of shape (n,)), in that order."""
+        index = np.arange(len(self))[np.asarray(indices) if len(indices) else slice(0)]
+        texts = {name: getattr(self, name)[index] for name in _TEXTS}
+        if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+            return replace(self, X=self.X[index[0] : index[-1] + 1], **texts)  # a view, which keeps a memory map one
+        return replace(self, X=self.X[index], **texts)
+
+    def only(self, *names: str) -> Features:
+        """Return the same rows with these blocks alone, in this order; one block is a view.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such block.
+        """
+        arrays = [self.block(name) for name in names]
+        ends = np.cumsum([array.shape[1] for array in arrays]).tolist()
+        return replace(
+            self,
+            X=arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1),
+            blocks={n: slice(end - a.shape[1], end) for n, a, end in zip(names, arrays, ends, strict=True)},
+            provenance={name: self.provenance[name] for name in names if name in self.provenance},
+        )
+
+    def block(self, name: str) -> np.ndarray:
+        """Return the columns of one block; float32, shape (n, columns of the block).
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such block.
+        """
+        if name not in self.blocks:
+            raise unknown_name("block", name, self.blocks)
+        return self.X[:, self.blocks[name]]
+
+    def block_record(self, name: str) -> dict[str, Any]:
+        """Return what a model must know of a block to recognise it, or to compute it again.
+
+        Returns
+        -------
+        dict
+            ``backbone``, ``level``, ``dim`` (columns), ``key`` (decides whether features are the same; for a block that
+            came from arrays its name alone) and ``record`` (good to know).
+        """
+        provenance = self.provenance.get(name, {})
+        key = provenance.get("key") or {"block": name}
+        columns = self.blocks[name]
+        return {
+            "backbone": key.get("backbone", name),
+            "level": key.get("level", ""),
+            "dim": columns.stop - columns.start,
+            "key": key,
+            "record": provenance.get("record") or {},
+        }
+
+    def _content_hash(self, columns: slice) -> str:
+        """SHA-256 over the ids and the block's numbers: the same content is the same cache."""
+        total = hashlib.sha256("\0".join(self.ids.tolist()).encode())
+        for start in range(0, len(self), _CHUNK):
+            total.update(np.ascontiguousarray(self.X[start : start + _CHUNK, columns], dtype="<f4").data)
+        return total.hexdigest()
+
+
+def _text_column(values: Iterable[object] | None, n: int) -> np.ndarray:
+    return np.array([""] * n if values is None else [str(value) for value in values], dtype=np.str_)
+
+
+def _names_for(block: str, known: Mapping[str, Any] | None) -> tuple[str, str, dict[str, Any]]:
+    """Return backbone, level and record under which a block of this name is stored."""
+    name, _, weights = block.partition("@")
+    backbone, _, level = name.rpartition(":")
+    if not backbone:
+        backbone, level = level, ""
+    record: dict[str, Any] = {"weights": {"name": weights}} if weights else {}
+    if known:
+        record["copied_from"] = dict(known)
+    return backbone, level, record
+
+
+def _choose(folder: CacheFolder, features: Sequence[str] | Mapping[str, str] | None) -> dict[str, Path]:
+    """Return block name -> file for what is asked for."""
+    if features is None:
+        return folder.default_blocks()
+    if isinstance(features, Mapping):
+        chosen = {name: folder.resolve(spec) for name, spec in features.items()}
+    else:
+        specs = [features] if isinstance(features, str) else list(features)
+        names = {path: name for name, path in folder.blocks().items()}
+        paths = [folder.resolve(spec) for spec in specs]
+        if len(set(paths)) < len(paths):
+            msg = f"A block is named twice: {', '.join(specs)}."
+            raise DataError(msg)
+        chosen = {names[path]: path for path in paths}
+    if not chosen:
+        raise unknown_name("block", "", folder.blocks())
+    return chosen
+
+
+def _combine(folder: Path, stored: Mapping[str, StoredFeatures]) -> Features:
+    """Align caches by id, leave out what failed in any, and put the columns side by side."""
+    names, parts = list(stored), list(stored.values())
+    ids, index_of = align({name: part.rows.ids for name, part in stored.items()})
+    indices = [index_of[name] for name in names]
+    columns = _agreed_columns(folder, names, parts, indices)
+    good = np.all([part.done[index] for part, index in zip(parts, indices, strict=True)], axis=0)
+    notes = []
+    if len(ids) < max(len(part.rows) for part in parts):
+        sizes = ", ".join(f"{name} {len(part.rows)}" for name, part in stored.items())
+        notes.append(f"{len(ids)} samples are in every block ({sizes}); the others are left out.")
+    if not good.all():
+        notes.append(f"{int(np.sum(~good))} of {len(ids)} samples are left out, as a block has no features of them.")
+    if not good.any():
+        msg = f"{folder}: no sample has features in each of {', '.join(names)}; `fusionfer info` says why they failed."
+        raise DataError(msg)
+    indices = [index[good] for index in indices]
+    ends = np.cumsum([part.dim for part in parts]).tolist()
+    blocks = {name: slice(end - part.dim, end) for name, part, end in zip(names, parts, ends, strict=True)}
+    return Features(
+        ids[good],
+        _side_by_side(parts, indices),
+        **{name: values[good] for name, values in columns.items()},
+        blocks=blocks,
+        provenance={name: {"key": part.key, "record": part.record} for name, part in stored.items()},
+        notes=tuple(notes),
+    )
+
+
+def _agreed_columns(
+    folder: Path, names: list[str], parts: list[StoredFeatures], indices: list[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return y, splits, groups and digests of the common rows; what one cache does not know, another may."""
+    agreed: dict[str, np.ndarray] = {}
+    complaints = []
+    for column in ("digests", "labels", "splits", "groups"):
+        values = np.full(len(indices[0]), "", dtype=np.str_)
+        for name, part, index in zip(names, parts, indices, strict=True):
+            new = getattr(part.rows, column)[index]
+            clash = np.flatnonzero((values != "") & (new != "") & (values != new))
+            if len(clash):
+                what = "images" if column == "digests" else column
+                first = part.rows.ids[index[clash[0]]]
+                complaints.append(f"{name} has other {what} for {len(clash)} common ids (first: {first})")
+            values = np.where(values == "", new, values)
+        agreed["y" if column == "labels" else column] = values
+    if complaints:
+        msg = (
+            f"{folder}: the caches {', '.join(names)} are of different data sets, or of different states of "
+            f"one: {'; '.join(complaints)}. Run `fusionfer extract` with all these backbones over the images of now."
+        )
+        raise DataError(msg)
+    return agreed
+
+
+def _side_by_side(parts: list[StoredFeatures], indices: list[np.ndarray]) -> np.ndarray:
+    """Return one float32 array of all blocks; a single cache whose rows are all wanted stays a memory map."""
+    n = len(indices[0])
+    if len(parts) == 1 and np.array_equal(indices[0], np.arange(len(parts[0].rows))):
+        return parts[0].X
+    X = np.empty((n, sum(part.dim for part in parts)), dtype=np.float32)
+    end = 0
+    for part, index in zip(parts, indices, strict=True):
+        stored, start, end = part.X, end, end + part.dim
+        for row in range(0, n, _CHUNK):
+            X[row : row + _CHUNK, start:end] = stored[index[row : row + _CHUNK]]
+    return X

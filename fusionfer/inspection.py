@@ -1,0 +1,148 @@
+"""What a file or folder of fusionfer's holds, how complete it is, and whether it is intact."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fusionfer.cache import CacheFolder, FileDescription, describe
+from fusionfer.exceptions import CacheFormatError, DataError
+from fusionfer.persistence import describe_model
+
+__all__ = ["Inspection", "inspect"]
+
+Rows = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found.
+
+    Attributes
+    ----------
+    kind : {"cache", "folder", "model"}
+    intact : bool
+        Whether every checksum fits and nothing is unfinished.
+    data : dict
+        All of it, as JSON knows it.
+    tables : tuple of (title, header, rows)
+        The same for people.
+    """
+
+    kind: str
+    intact: bool
+    data: dict[str, Any]
+    tables: tuple[tuple[str, list[str], Rows], ...]
+
+
+def inspect(path: str | Path) -> Inspection:
+    """Describe a cache file, a folder of caches, or a model, and compare its checksums.
+
+    Raises
+    ------
+    DataError
+        If there is nothing, or nothing of fusionfer's.
+    CacheFormatError, ModelError
+        If it cannot be opened at all.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        msg = f"{path} does not exist. Give a cache file, a folder of caches, or a model."
+        raise DataError(msg)
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+    return _model(path) if is_zip else _cache(path)
+
+
+def _cache(path: Path) -> Inspection:
+    found = describe(path)
+    data = {**asdict(found), "damages": [damage._asdict() for damage in found.damages]}
+    rows = [
+        ["block", f"{found.block}, {found.dim} columns"],
+        ["rows", f"{found.done} done, {found.failed} failed, {found.absent} absent, of {found.rows}"],
+        ["complete", _yes(found.complete)],
+        ["intact", _yes(found.intact) if found.intact else f"no: {len(found.damages)} damaged blocks"],
+        ["labels", _counts(found.labels)],
+        ["splits", _counts(found.splits)],
+        ["weights", _weights(found.record)],
+        ["size", f"{found.bytes / 1e6:.1f} MB"],
+        ["written", f"{found.created} by {found.written_by}"],
+        *([f"key {name}", str(value)] for name, value in sorted(found.key.items())),
+    ]
+    tables = [(str(path), ["what", "value"], rows)]
+    if found.damages:
+        tables.append(("Damaged", ["rows", "why"], [[f"{d.start}-{d.stop - 1}", d.reason] for d in found.damages]))
+    if found.failures:
+        tables.append(("Without features", ["id", "why"], [list(item) for item in found.failures.items()]))
+    return Inspection("cache", found.intact and found.complete, data, tuple(tables))
+
+
+def _folder(path: Path) -> Inspection:
+    folder = CacheFolder(path)
+    files = [*folder.files(), *folder.parts()]
+    if not files:
+        msg = f"{path} holds no cache. `fusionfer extract DATA --cache {path}` makes one."
+        raise DataError(msg)
+    rows: Rows = []
+    data: list[dict[str, Any]] = []
+    intact = True
+    for file in files:
+        try:
+            found = describe(file)
+        except CacheFormatError as error:
+            intact = False
+            rows.append([file.name, "?", "?", "no", "unreadable", str(error)])
+            data.append({"path": str(file), "error": str(error)})
+            continue
+        intact = intact and found.intact and found.complete
+        data.append({**asdict(found), "damages": [damage._asdict() for damage in found.damages]})
+        rows.append(_file_row(file, found))
+    header = ["file", "columns", "rows", "MB", "state", "weights"]
+    return Inspection("folder", intact, {"path": str(path), "files": data}, ((str(path), header, rows),))
+
+
+def _file_row(file: Path, found: FileDescription) -> list[str]:
+    state = "intact" if found.intact else f"{len(found.damages)} damaged blocks"
+    if not found.complete:
+        state = f"unfinished, {found.absent} rows absent; {state}"
+    elif found.failed:
+        state = f"{state}, {found.failed} failed"
+    return [file.name, str(found.dim), str(found.rows), f"{found.bytes / 1e6:.1f}", state, _weights(found.record)]
+
+
+def _model(path: Path) -> Inspection:
+    found = describe_model(path)
+    selection, training = found.get("selection") or {}, found.get("training") or {}
+    rows = [
+        ["estimator", found["estimator"]["type"]],
+        ["classes", ", ".join(found["classes"])],
+        ["trained on", f"{training.get('n', '?')} rows of {training.get('split', '?')}"],
+        ["selected", str(selection.get("reason", "no selection recorded"))],
+        ["intact", _yes(found["intact"]) if found["intact"] else "no: " + "; ".join(found["problems"])],
+        ["written", f"{found['created']} by {found['written_by']}"],
+        ["size", f"{found['bytes'] / 1e6:.1f} MB"],
+        *(
+            [f"block {block['name']}", f"{block['dim']} columns; weights {_weights(block['record'])}"]
+            for block in found["blocks"]
+        ),
+    ]
+    return Inspection("model", bool(found["intact"]), found, ((str(path), ["what", "value"], rows),))
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name or 'none'} {count}" for name, count in counts.items())
+
+
+def _weights(record: dict[str, Any]) -> str:
+    weights = record.get("weights")
+    if not isinstance(weights, dict):
+        return str(weights or "not recorded")
+    seed = f", seed {weights['seed']}" if weights.get("seed") is not None else ""
+    return f"{weights.get('name')} (sha256 {str(weights.get('sha256'))[:8]}{seed})"

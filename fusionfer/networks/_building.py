@@ -1,0 +1,186 @@
+"""Build a backbone with its weights, and say exactly which weights these are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fusionfer.backbones import Backbone, Level, Preprocess
+from fusionfer.exceptions import WeightsError, WeightsUnavailableError, unknown_name
+from fusionfer.networks._download import fetch
+from fusionfer.networks._levels import LevelNetwork, fold_batch_norm
+from fusionfer.networks._vision import import_torchvision
+from fusionfer.networks._weights import load_into, read_state_dict, state_hash
+
+__all__ = ["LoadedBackbone", "build_module", "load_backbone"]
+
+
+@dataclass(frozen=True)
+class LoadedBackbone:
+    """A backbone ready to run: its network with taps, and the provenance of its weights.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        The record, with the preprocessing that is used.
+    network : LevelNetwork
+        Maps batches to level vectors.
+    weights : dict
+        ``name``, ``path`` (or None), ``sha256`` (of the file; of the state where there is none), ``seed`` (or None)
+        and ``metadata`` of the file.
+    dims : dict of str to int
+        Length of each level's vector.
+    """
+
+    backbone: Backbone
+    network: LevelNetwork = field(repr=False)
+    weights: dict[str, Any]
+    dims: dict[str, int]
+
+
+def load_backbone(
+    backbone: Backbone,
+    levels: Sequence[str],
+    *,
+    weights: str | Path = "imagenet",
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int, str], None] | None = None,
+    timeout: float = 30.0,
+) -> LoadedBackbone:
+    """Build `backbone`, load its weights and tap the levels.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        A record, or a Backbone with a module of your own (whose weights are then used as they are).
+    levels : sequence of str
+        Level names or node names.
+    weights : str or Path
+        ``imagenet``, the name of a published set, ``none`` (random, from `seed`), or the path of a state dict.
+    seed : int
+        For ``none``: the weights are rebuilt from it.
+    device : torch.device or str
+        Where it runs.
+    progress : callable, optional
+        Called while weights are downloaded.
+    timeout : float
+        Seconds to wait for the server of published weights.
+
+    Raises
+    ------
+    WeightsError, WeightsUnavailableError, UnknownNameError
+        If the weights do not fit or are not to be had, or a level does not exist.
+    """
+    if backbone.module is not None:
+        module = backbone.module
+        provenance = _provenance("own module", None, state_hash(module))
+    else:
+        backbone, module, provenance = _with_weights(backbone, str(weights), seed, progress, timeout)
+    chosen = {name: backbone.level(name) for name in levels}
+    module.eval()
+    if backbone.module is None:  # a user's module is not changed
+        fold_batch_norm(module, keep={node.removesuffix(":in") for level in chosen.values() for node in level.nodes})
+    module.to(device=device, dtype=torch.float32, memory_format=torch.channels_last)
+    network = LevelNetwork(module, chosen, name=backbone.name)
+    probe = backbone.preprocess(np.zeros((64, 64), np.uint8))
+    dims = network.dims(probe.shape, torch.device(device))
+    for name, level in chosen.items():
+        if level.dim is not None and level.dim != dims[name]:
+            msg = f"{backbone.name}: level {name} should have {level.dim} columns, the network gives {dims[name]}."
+            raise WeightsError(msg)
+    return LoadedBackbone(backbone, network, provenance, dims)
+
+
+def build_module(name: str, *, seed: int = 0, pretrained: bool = False) -> nn.Module:
+    """Return the bare network of a record, with the default initialisation drawn from `seed`.
+
+    Parameters
+    ----------
+    name : str
+        A torchvision model, or ``timm:<model>``.
+    seed : int
+        The caller's own random state is left as it was.
+    pretrained : bool
+        For timm only: with its published weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if name.startswith("timm:"):
+            return _timm_model(name.removeprefix("timm:"), pretrained)
+        return import_torchvision().models.get_model(name, weights=None)
+
+
+def _with_weights(
+    backbone: Backbone, weights: str, seed: int, progress: Any, timeout: float
+) -> tuple[Backbone, nn.Module, dict[str, Any]]:
+    is_timm = backbone.name.startswith("timm:")
+    published = is_timm and weights == "imagenet"
+    module = build_module(backbone.name, seed=seed, pretrained=published)
+    if is_timm:
+        backbone = _timm_record(backbone, module)
+    if published:
+        name = f"timm {module.pretrained_cfg.get('tag') or 'pretrained'}"  # type: ignore[union-attr, operator]
+        return backbone, module, _provenance(name, None, state_hash(module))
+    if weights == "none":
+        return backbone, module, _provenance("none", None, state_hash(module), seed=seed)
+    is_path = "/" in weights or Path(weights).suffix in {".pth", ".pt", ".bin", ".tar", ".safetensors"}
+    pinned = None if is_path else backbone.pinned(weights)
+    state = read_state_dict(fetch(pinned, timeout=timeout, progress=progress) if pinned else weights)
+    load_into(module, state, name=backbone.name, last_layer=backbone.last_layer)
+    name = pinned.name if pinned else state.path.name
+    return backbone, module, _provenance(name, state.path.resolve(), state.sha256, metadata=state.metadata)
+
+
+def _provenance(
+    name: str, path: Path | None, sha256: str, *, seed: int | None = None, metadata: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "path": str(path) if path else None,
+        "sha256": sha256,
+        "seed": seed,
+        "metadata": dict(metadata or {}),
+    }
+
+
+def _timm_model(name: str, pretrained: bool) -> nn.Module:
+    try:
+        import_torchvision()
+        import timm
+    except ImportError as error:
+        msg = f"timm:{name} needs timm: pip install 'fusionfer[timm]'."
+        raise WeightsUnavailableError(msg) from error
+    if not timm.is_model(name):
+        raise unknown_name("timm model", name, timm.list_models(f"{name[:4]}*") or timm.list_models("resnet*"))
+    try:
+        return timm.create_model(name, pretrained=pretrained)
+    except Exception as error:
+        if not pretrained:
+            raise
+        msg = (
+            f"The published weights of timm:{name} could not be loaded ({type(error).__name__}). "
+            "Without a network give --weights PATH or --weights none."
+        )
+        raise WeightsUnavailableError(msg) from error
+
+
+def _timm_record(backbone: Backbone, module: Any) -> Backbone:
+    """Fill a timm record from what timm knows of the model: last layer, stages, mean and deviation."""
+    config = module.pretrained_cfg
+    last = config.get("classifier")
+    last = last[0] if isinstance(last, (tuple, list)) else last
+    stages = tuple(info["module"] for info in getattr(module, "feature_info", []) or [])
+    levels = {"penultimate": Level((f"{last}:in",)), "logits": Level((last,))} if last else {}
+    if stages:
+        levels["multi"] = Level(stages)
+    preprocess = backbone.preprocess
+    if isinstance(preprocess, Preprocess):
+        preprocess = replace(preprocess, mean=tuple(config["mean"]), std=tuple(config["std"]))
+    return replace(backbone, levels=levels, last_layer=last, preprocess=preprocess)

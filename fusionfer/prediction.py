@@ -1,0 +1,219 @@
+"""From pictures and a model to labels and probabilities."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusionfer.backbones import get_backbone
+from fusionfer.exceptions import FusionferWarning, ImageError, ModelError, WeightsError
+from fusionfer.extraction import block_key, compute_features, find_device
+from fusionfer.images import FaceSet
+from fusionfer.networks import LoadedBackbone, fetch, load_backbone, published_path
+from fusionfer.persistence import Model
+
+__all__ = ["Predictions", "load_networks", "predict"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Labels and probabilities, one row per picture that could be used.
+
+    Attributes
+    ----------
+    ids : ndarray of str, shape (n,)
+    labels : ndarray of str, shape (n,)
+    proba : ndarray of float, shape (n, n_classes), or None
+        Columns in the order of `classes`.
+    classes : tuple of str
+    skipped : tuple of (id, reason)
+        Pictures that could not be used.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    proba: np.ndarray | None
+    classes: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+    def table(self, digits: int = 3) -> tuple[list[str], list[list[str]]]:
+        """Return header and rows of text: image, label, and one probability per class where there are any."""
+        header = ["image", "label"]
+        rows = [[str(i), str(label)] for i, label in zip(self.ids, self.labels, strict=True)]
+        if self.proba is not None:
+            header += list(self.classes)
+            rows = [row + [f"{p:.{digits}f}" for p in proba] for row, proba in zip(rows, self.proba, strict=True)]
+        return header, rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON knows it."""
+        rows: list[dict[str, Any]] = []
+        for i, (sample, label) in enumerate(zip(self.ids, self.labels, strict=True)):
+            row: dict[str, Any] = {"image": str(sample), "label": str(label)}
+            if self.proba is not None:
+                row["probabilities"] = dict(zip(self.classes, map(float, self.proba[i]), strict=True))
+            rows.append(row)
+        return {
+            "classes": list(self.classes),
+            "predictions": rows,
+            "skipped": [{"image": sample, "reason": reason} for sample, reason in self.skipped],
+        }
+
+
+def predict(
+    faces: FaceSet,
+    model: Model,
+    *,
+    weights: str | Path | Sequence[str | Path] | Mapping[str, str | Path] = (),
+    device: str = "auto",
+    batch_size: int = 32,
+    on_error: str = "skip",
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Predictions:
+    """Classify `faces` with the backbones and the head of `model`.
+
+    Parameters
+    ----------
+    faces : FaceSet
+        With or without labels.
+    model : Model
+        It records for each block which weights it needs; another hash is refused.
+    weights : sequence of str or Path
+        Where to look for weights that are no longer where the model saw them, as PATH or BACKBONE=PATH.
+    device, batch_size, progress
+        As in `fusionfer.extraction.extract_to_cache`.
+    on_error : {"skip", "fail"}
+        One bad picture does not stop the rest, unless asked to.
+
+    Returns
+    -------
+    Predictions
+
+    Raises
+    ------
+    WeightsError
+        If the weights that the model needs are nowhere to be found; the message says which and where it looked.
+    ModelError
+        If the model was trained on features that fusionfer did not extract itself.
+    ImageError
+        With ``on_error="fail"``.
+    """
+    torch_device = find_device(device)
+    with tempfile.TemporaryDirectory(prefix="fusionfer-weights-") as scratch:
+        networks = load_networks(model, weights, torch_device, Path(scratch))
+        for name, block in model.blocks.items():
+            _require_key(name, block, networks[name], faces)
+        values, failed = compute_features(
+            faces, list({id(one): one for one in networks.values()}.values()),
+            batch_size=batch_size, device=torch_device, progress=progress,
+        )  # fmt: skip
+    if failed and on_error == "fail":
+        i, reason = min(failed.items())
+        msg = f"{faces.ids[i]}: {reason}. Mend or remove it, or leave --on-error at skip."
+        raise ImageError(msg)
+    kept = np.array([i for i in range(len(faces)) if i not in failed], dtype=np.intp)
+    skipped = (*faces.skipped, *((str(faces.ids[i]), reason) for i, reason in sorted(failed.items())))
+    if not len(kept):
+        empty = np.empty(0, dtype=np.str_)
+        return Predictions(empty, empty, None, model.classes, skipped)
+    columns = [values[networks[name].backbone.name, block["level"]] for name, block in model.blocks.items()]
+    X = np.concatenate(columns, axis=1)[kept]
+    proba = np.asarray(model.predict_proba(X)) if hasattr(model.estimator, "predict_proba") else None
+    labels = np.asarray(model.predict(X)).astype(np.str_)
+    return Predictions(faces.ids[kept], labels, proba, model.classes, skipped)
+
+
+def load_networks(model: Model, weights: Any, device: Any, scratch: Path) -> dict[str, LoadedBackbone]:
+    """Return for each block of `model` the network it needs, one per backbone, with weights of the recorded hash."""
+    given = _given(weights)
+    needed: dict[tuple[str, str], list[str]] = {}
+    for name, block in model.blocks.items():
+        key = block["key"]
+        if "preprocess" not in key or not isinstance(key["preprocess"], dict) or "resize" not in key["preprocess"]:
+            msg = (
+                f"Block {name} was not extracted by fusionfer from one of its own backbones, so predict cannot compute "
+                "it from pictures. Compute the features yourself and call model.predict(X)."
+            )
+            raise ModelError(msg)
+        needed.setdefault((block["backbone"], key["weights_sha256"]), []).append(name)
+    networks = {}
+    for (backbone, sha256), names in needed.items():
+        blocks = [model.blocks[name] for name in names]
+        preprocess = blocks[0]["key"]["preprocess"]
+        record = get_backbone(backbone).sized(int(preprocess["size"]))
+        origin = blocks[0]["record"].get("weights", {})
+        source, seed = _find_weights(model, backbone, sha256, origin, given, scratch)
+        loaded = load_backbone(record, [block["level"] for block in blocks], weights=source, seed=seed, device=device)
+        if loaded.weights["sha256"] != sha256:
+            msg = (
+                f"{backbone}: the model was trained on features of {origin.get('name')} (SHA-256 {sha256[:12]}), "
+                f"{source} gives {loaded.weights['sha256'][:12]}. Give the right file: --weights {backbone}=PATH."
+            )
+            raise WeightsError(msg)
+        networks.update(dict.fromkeys(names, loaded))
+    return networks
+
+
+def _given(weights: Any) -> list[tuple[str | None, str]]:
+    if isinstance(weights, Mapping):
+        return [(str(name), str(path)) for name, path in weights.items()]
+    values = [weights] if isinstance(weights, (str, Path)) else list(weights)
+    pairs: list[tuple[str | None, str]] = []
+    for value in map(str, values):
+        name, separator, rest = value.partition("=")
+        pairs.append((name, rest) if separator and "/" not in name else (None, value))
+    return pairs
+
+
+def _find_weights(
+    model: Model, backbone: str, sha256: str, origin: Mapping[str, Any], given: Sequence[tuple[str | None, str]],
+    scratch: Path,
+) -> tuple[str, int]:  # fmt: skip
+    """Return where weights of this hash are: in the model, where they were, in --weights, or published."""
+    if origin.get("seed") is not None:
+        return "none", int(origin["seed"])
+    bundled = model.extract_weights(sha256, scratch)
+    if bundled is not None:
+        return str(bundled), 0
+    candidates = [path for path in [origin.get("path")] if path]
+    candidates += [path for name, path in given if name in (None, backbone)]
+    for path in candidates:
+        if Path(path).is_file() and _file_sha256(path) == sha256:
+            return path, 0
+    published = next((w for w in get_backbone(backbone).weights if w.name == origin.get("name")), None)
+    if published is not None:
+        candidates.append(str(published_path(published)))
+        return str(fetch(published)), 0
+    if origin.get("path") is None and backbone.startswith("timm:"):
+        return "imagenet", 0
+    msg = (
+        f"{backbone}: the model needs {origin.get('name')} (SHA-256 {sha256[:12]}...), which is not at "
+        f"{', '.join(candidates) or 'any known place'}. Give it: --weights {backbone}=PATH, or fit with --bundle."
+    )
+    raise WeightsError(msg)
+
+
+def _file_sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_key(name: str, block: Mapping[str, Any], network: LoadedBackbone, faces: FaceSet) -> None:
+    """Refuse when the pixels or the network would not give the features that the model was trained on."""
+    ours = block_key(network.backbone, block["level"], network.weights["sha256"], faces.decoder)
+    theirs = block["key"]
+    if ours["decoder"] != theirs.get("decoder"):
+        text = f"Pictures are decoded by {ours['decoder']} here, by {theirs.get('decoder')} for the model's features."
+        warnings.warn(text, FusionferWarning, stacklevel=3)
+    differ = [f for f in sorted(ours.keys() - {"decoder"}) if ours.get(f) != theirs.get(f)]
+    if differ:
+        told = "; ".join(f"{f}: model {theirs.get(f)!r}, here {ours.get(f)!r}" for f in differ)
+        msg = f"Block {name} cannot be computed here as it was for the model ({told}). Fit the model anew."
+        raise ModelError(msg)

@@ -1,0 +1,206 @@
+"""Scores and selections as rows of text; the console, Markdown and HTML show the same rows."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fusionfer.metrics import Scores
+
+__all__ = [
+    "Table",
+    "are_shares",
+    "class_table",
+    "confusion_table",
+    "fold_scores",
+    "html_table",
+    "markdown_table",
+    "markdown_text",
+    "overall_table",
+    "selection_table",
+    "undefined_table",
+]
+
+UNDEFINED = "–"  # an en dash: a hyphen would look like a minus sign without its number
+_NAMES = {"f1": "F1", "jaccard": "Jaccard", "dice": "Dice", "roc_auc": "ROC AUC", "recall": "recall (sensitivity)"}
+
+
+class Table(NamedTuple):
+    """A table of text.
+
+    Attributes
+    ----------
+    title : str
+    header : tuple of str
+        The first column names the rows, the others hold figures.
+    rows : tuple of tuple of str
+        Each as long as the header.
+    note : str
+        What the reader must know to read it; may be empty.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def overall_table(scores: Scores) -> Table:
+    """Return the few figures that stand for the whole.
+
+    Examples
+    --------
+    >>> from fusionfer.metrics import score
+    >>> overall_table(score(["a", "b", "b"], ["a", "b", "a"])).rows[0]
+    ('accuracy', '66.7 %')
+    """
+    rows = [
+        ("accuracy", _share(scores.accuracy)),
+        ("balanced accuracy", _share(scores.balanced_accuracy)),
+        ("F1, macro average", _share(scores.macro["f1"])),
+        ("F1, weighted average", _share(scores.weighted["f1"])),
+    ]
+    if scores.roc_auc is not None:
+        rows.append(("ROC AUC, one class against the rest, macro average", _area(scores.roc_auc)))
+    rows.append(("samples", f"{scores.n:,}"))
+    return Table("Overall", ("figure", "value"), tuple(rows))
+
+
+def class_table(scores: Scores) -> Table:
+    """Return every figure of every class, and the macro and weighted averages, in percent (ROC AUC: 0 to 1)."""
+    metrics = tuple(scores.per_class)
+
+    def row(name: str, n: int, values: Mapping[str, float]) -> tuple[str, ...]:
+        cells = (_area(values[m]) if m == "roc_auc" else _percent(values[m]) for m in metrics)
+        return (name, f"{n:,}", *cells)
+
+    rows = [
+        row(name, int(scores.support[k]), {metric: values[k] for metric, values in scores.per_class.items()})
+        for k, name in enumerate(scores.classes)
+    ]
+    rows += [row("macro average", scores.n, scores.macro), row("weighted average", scores.n, scores.weighted)]
+    note = "In percent, ROC AUC from 0 to 1. Accuracy is that of one class against the rest."
+    if scores.undefined:
+        note += f" {UNDEFINED}: undefined, and left out of the averages."
+    header = ("class", "samples", *(_NAMES.get(metric, metric) for metric in metrics))
+    return Table("Classes", header, tuple(rows), note)
+
+
+def confusion_table(scores: Scores) -> Table:
+    """Return the confusion matrix: a row for each true class, a column for each predicted one."""
+    rows = tuple(
+        (name, *(f"{count:,}" for count in counts))
+        for name, counts in zip(scores.classes, scores.confusion, strict=True)
+    )
+    header = ("true class", *(f"as {name}" for name in scores.classes))
+    return Table("Confusion matrix", header, rows, "Rows: true classes. Columns: what they were predicted as.")
+
+
+def undefined_table(scores: Scores) -> Table:
+    """Return what has no value, and why; no rows if everything has one."""
+    rows = tuple((_NAMES.get(u.metric, u.metric), u.of, u.reason) for u in scores.undefined)
+    return Table("Undefined figures", ("figure", "of", "reason"), rows)
+
+
+def selection_table(selection: Mapping[str, Any], tests: Mapping[str, Scores] | None = None) -> Table:
+    """Return what each candidate scored in the folds, and which was kept.
+
+    Parameters
+    ----------
+    selection : mapping
+        ``scores`` (candidate -> fold scores), ``selected``, ``scoring``, ``reason``; as a model records it.
+    tests : mapping of str to Scores, optional
+        Scores of candidates on other samples, shown beside; they play no part in the selection.
+
+    Returns
+    -------
+    Table
+    """
+    tests = tests or {}
+    folds = {name: fold_scores(values) for name, values in selection["scores"].items()}
+    in_percent = are_shares(folds.values())
+    show = _fine_percent if in_percent else _number
+    rows = []
+    for name, values in folds.items():
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        row = [name, show(float(np.mean(values)) if len(values) else math.nan), show(spread)]
+        if tests:
+            test = tests.get(name)
+            figures = (test.accuracy, test.balanced_accuracy, test.macro["f1"]) if test else (math.nan,) * 3
+            row += map(_percent, figures)
+        rows.append((*row, "kept" if name == selection["selected"] else ""))
+    header = ["candidate", "mean", "spread"]
+    header += ["test accuracy", "test balanced accuracy", "test F1 (macro)"] if tests else []
+    n_folds = max((len(values) for values in folds.values()), default=0)
+    scoring = str(selection.get("scoring", "score")).replace("_", " ")
+    unit = " in percent" if in_percent else ""
+    note = f"Mean and standard deviation of the {scoring}{unit} over {n_folds} folds. {selection.get('reason', '')}"
+    return Table("Selection", (*header, "choice"), tuple(rows), note.strip())
+
+
+def fold_scores(values: Sequence[float | None]) -> np.ndarray:
+    """Return the scores of the folds that have one, shape (n_folds,)."""
+    return np.array([value for value in values if value is not None and math.isfinite(value)], dtype=np.float64)
+
+
+def are_shares(folds: Any) -> bool:
+    """Tell whether all fold scores are shares of something, from 0 to 1, so that percent makes sense."""
+    return all(bool(np.all((values >= 0) & (values <= 1))) for values in folds)
+
+
+def markdown_table(table: Table) -> str:
+    """Return the table in Markdown, with title and note."""
+    lines = [f"## {markdown_text(table.title)}", ""]
+    if table.rows:
+        right = ["---", *("---:" for _ in table.header[1:])]
+        body = [[markdown_text(cell) for cell in row] for row in (table.header, *table.rows)]
+        lines += [f"| {' | '.join(row)} |" for row in (body[0], right, *body[1:])]
+    if table.note:
+        lines += ["", markdown_text(table.note)]
+    return "\n".join(lines) + "\n"
+
+
+def html_table(table: Table) -> str:
+    """Return the table in HTML, with title and note."""
+    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(row[0])}</th>'
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
+        + "</tr>\n"
+        for row in table.rows
+    )
+    note = f'<p class="note">{html.escape(table.note)}</p>\n' if table.note else ""
+    return (
+        f'<section>\n<h2>{html.escape(table.title)}</h2>\n<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}</tbody>\n</table></div>\n{note}</section>\n"
+    )
+
+
+def markdown_text(text: str) -> str:
+    """Return text on one line in which Markdown and HTML find nothing to act on."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(str(text).split())).replace("&", "&amp;")
+
+
+def _percent(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def _fine_percent(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def _share(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def _area(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{value:.3f}"
+
+
+def _number(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{value:.4g}".replace("-", "\N{MINUS SIGN}")

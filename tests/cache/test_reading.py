@@ -1,0 +1,95 @@
+"""What was stored is what is read, and nothing else."""
+
+import numpy as np
+import pytest
+
+from fusionfer.cache import describe, read_feature_file, refuse_damaged
+from fusionfer.exceptions import CacheFormatError, IncompleteCacheError
+
+
+@pytest.fixture
+def rows(toolkit):
+    return toolkit.rows([f"{i}.png" for i in range(10)], splits=["train"] * 6 + ["test"] * 4)
+
+
+def overwrite(path, name, at, data):
+    layout = read_feature_file(path).layout
+    with path.open("r+b") as stream:
+        stream.seek(layout.offsets[name] + at)
+        stream.write(data)
+
+
+def test_features_are_a_read_only_map(cache, toolkit, rows):
+    """No copy is made and nothing can be changed through it."""
+    X = read_feature_file(toolkit.extract(cache, rows).path).X
+    assert isinstance(X, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        X[0, 0] = 1
+
+
+def test_parts_are_never_features(cache, toolkit, rows):
+    """Neither under their own name nor renamed by hand."""
+    toolkit.extract(cache, rows, blocks=2)
+    (part,) = cache.parts()
+    with pytest.raises(IncompleteCacheError, match=r"unfinished: 2 of 10 rows are missing. .* goes on where it was"):
+        read_feature_file(part)
+    renamed = part.rename(part.with_suffix(""))
+    with pytest.raises(IncompleteCacheError, match="2 of 10 rows are missing"):
+        read_feature_file(renamed)
+
+
+def test_a_complete_part_is_no_cache_yet(cache, toolkit, rows):
+    """A kill between the last commit and the rename leaves a part, which the next run finishes."""
+    with cache.lock():
+        job = cache.prepare("resnet34", "logits", toolkit.dim, key={"size": 48}, record={}, rows=rows, block_rows=10)
+        job.commit(0, toolkit.features(rows), np.ones(10, bool), {})
+        job.close()
+    with pytest.raises(IncompleteCacheError, match="unfinished: 0 of 10"):
+        read_feature_file(job.part)
+    again = toolkit.extract(cache, rows)
+    assert (again.status, again.computed) == ("resume", [])
+    assert read_feature_file(again.path).complete
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "blocks"),
+    [("features", 5 * 20 + 3, [1]), ("state", 9, [2]), ("reasons", 0, [0]), ("crc32", 0, [0])],
+)
+def test_verify_names_damaged_blocks(cache, toolkit, rows, name, at, blocks):
+    """A changed byte in features, states, reasons or checksums is found, in its block."""
+    path = toolkit.extract(cache, rows).path
+    overwrite(path, name, at, b"\x03")
+    stored = read_feature_file(path)
+    damages = stored.verify()
+    assert [damage.block for damage in damages] == blocks
+    assert (damages[0].start, damages[0].stop) == (blocks[0] * 4, min(blocks[0] * 4 + 4, 10))
+    first, last = damages[0].start, damages[0].stop - 1
+    with pytest.raises(CacheFormatError, match=rf"rows {first}-{last} do not have the checksum .* computes just these"):
+        refuse_damaged(stored)
+    assert not describe(path).intact
+
+
+def test_zeros_in_place_of_a_block(cache, toolkit, rows):
+    """A zero-filled stretch, as some disks leave after a power failure, is no feature."""
+    path = toolkit.extract(cache, rows).path
+    overwrite(path, "features", 4 * 20, b"\0" * 80)
+    assert [damage.block for damage in read_feature_file(path).verify()] == [1]
+    overwrite(path, "state", 4, b"\0" * 4)
+    with pytest.raises(IncompleteCacheError, match="4 of 10 rows are missing"):
+        read_feature_file(path)
+
+
+def test_describe(cache, toolkit, rows):
+    """It says what there is, also of a part."""
+    job = toolkit.extract(cache, rows, blocks=2, bad=("1.png",), record={"weights": {"name": "imagenet"}})
+    found = describe(job.part)
+    assert (found.block, found.dim, found.block_rows) == ("resnet34:logits", 5, 4)
+    assert (found.rows, found.done, found.failed, found.absent) == (10, 7, 1, 2)
+    assert (found.complete, found.intact) == (False, True)
+    assert found.failures == {"1.png": "no image: 1.png"}
+    assert found.labels == {"happy": 10}
+    assert found.splits == {"test": 4, "train": 6}
+    assert found.record == {"weights": {"name": "imagenet"}}
+    assert found.key == {"size": 48, "backbone": "resnet34", "level": "logits", "dim": 5}
+    assert found.bytes == job.part.stat().st_size
+    assert describe(toolkit.extract(cache, rows).path).complete

@@ -1,0 +1,115 @@
+"""Taps: levels against a forward pass written out by hand; folding changes rounding only."""
+
+import pytest
+import torch
+
+from fusionfer.backbones import BACKBONES, Level, get_backbone
+from fusionfer.exceptions import UnknownNameError
+from fusionfer.networks import LevelNetwork, build_module, fold_batch_norm, load_backbone
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def test_resnet_levels_equal_a_forward_pass_by_hand(batch):
+    """multi is the pooled output of each stage side by side, penultimate the last of them, logits fc of that."""
+    module = build_module("resnet34", seed=3).eval()
+    levels = BACKBONES["resnet34"].levels
+    with torch.inference_mode():
+        x = module.maxpool(module.relu(module.bn1(module.conv1(batch))))
+        pooled = []
+        for stage in (module.layer1, module.layer2, module.layer3, module.layer4):
+            x = stage(x)
+            pooled.append(x.mean(dim=(2, 3)))
+        logits = module.fc(pooled[-1])
+    found = LevelNetwork(module, levels, name="resnet34")(batch)
+    torch.testing.assert_close(found["multi"], torch.cat(pooled, dim=1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found["penultimate"], pooled[-1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found["logits"], logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_gives_the_dimensions_of_its_record(name):
+    """A new backbone joins by being listed: it builds, runs at 48 pixels, and its levels are as long as recorded."""
+    loaded = load_backbone(get_backbone(name).sized(48), ["penultimate", "multi", "logits"], weights="none")
+    for level in ("penultimate", "multi"):
+        assert loaded.dims[level] == BACKBONES[name].level(level).dim
+    assert loaded.dims["logits"] == 1000
+
+
+@pytest.mark.parametrize("name", ["resnet34", "resnet50", "mobilenet_v2", "densenet121"])
+def test_folding_changes_features_by_rounding_only(name):
+    """With batch statistics that are not trivial, folded and unfolded networks agree within 1e-4 of the largest."""
+    plain, folded = (build_module(name, seed=5).eval() for _ in range(2))
+    for module in (plain, folded):
+        generator = torch.Generator().manual_seed(7)
+        for layer in module.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.running_mean.normal_(0, 0.1, generator=generator)
+                layer.running_var.uniform_(0.5, 2.0, generator=generator)
+    assert fold_batch_norm(folded) > 10
+    batch = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    levels = {k: BACKBONES[name].level(k) for k in ("penultimate", "multi")}
+    a, b = LevelNetwork(plain, levels, name=name)(batch), LevelNetwork(folded, levels, name=name)(batch)
+    for level in levels:
+        assert (a[level] - b[level]).abs().max() <= 1e-4 * a[level].abs().max()
+
+
+def test_a_tapped_convolution_is_not_folded(batch):
+    """Whoever names conv1 wants what conv1 returns, not what its batch normalisation makes of it."""
+    module = build_module("resnet34", seed=3).eval()
+    module.bn1.running_var.fill_(4.0)
+    expected = module.conv1(batch).mean(dim=(2, 3))
+    fold_batch_norm(module, keep={"conv1"})
+    found = LevelNetwork(module, {"conv1": Level(("conv1",))}, name="resnet34")(batch)["conv1"]
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_module_that_cannot_be_traced_is_left_alone():
+    """Data-dependent control flow stops the tracer; nothing is folded and nothing breaks."""
+
+    class Branching(torch.nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    assert fold_batch_norm(Branching()) == 0
+
+
+def test_in_place_layers_after_a_node_do_not_change_what_was_taken():
+    """The tap keeps a copy: an inplace ReLU behind the node does not zero its negative values."""
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU(inplace=True))
+    x = -torch.ones(2, 3, 2, 2)
+    found = LevelNetwork(module, {"flat": Level(("0",))}, name="tiny")(x)["flat"]
+    assert torch.equal(found, -torch.ones(2, 12))
+
+
+def test_tokens_are_averaged():
+    """A node that returns (n, tokens, channels) gives (n, channels)."""
+
+    class Tokens(torch.nn.Module):
+        def forward(self, x):
+            return x.flatten(2).transpose(1, 2)
+
+    module = torch.nn.Sequential(Tokens())
+    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = LevelNetwork(module, {"t": Level(("0",))}, name="tiny")(x)["t"]
+    torch.testing.assert_close(found, x.mean(dim=(2, 3)))
+
+
+def test_unknown_nodes_and_nodes_never_reached():
+    """A name that is no submodule lists close ones; a submodule that never runs is said to be so."""
+    with pytest.raises(UnknownNameError, match=r"Unknown level or node 'layer9' of resnet34.*Close: .*layer4"):
+        LevelNetwork(build_module("resnet34"), {"x": Level(("layer9",))}, name="resnet34")
+
+    class Unused(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = torch.nn.Flatten(), torch.nn.Flatten()
+
+        def forward(self, x):
+            return self.used(x)
+
+    with pytest.raises(UnknownNameError, match="never reaches unused"):
+        LevelNetwork(Unused(), {"x": Level(("unused",))}, name="tiny")(torch.zeros(1, 3, 4, 4))

@@ -1,0 +1,102 @@
+"""Tables hold the figures of the scores, and nothing in them is acted on."""
+
+import statistics
+from html.parser import HTMLParser
+
+import pytest
+
+from fusionfer.report import (
+    Table,
+    class_table,
+    confusion_table,
+    markdown_table,
+    overall_table,
+    selection_table,
+    undefined_table,
+)
+from fusionfer.report._tables import html_table
+
+
+class Cells(HTMLParser):
+    """Collects tags and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        if data.strip():
+            self.text.append(data.strip())
+
+
+def test_class_table_by_hand(with_gaps):
+    """Every cell is the percentage worked out by hand; what is undefined is a dash, never a zero or a hyphen."""
+    table = class_table(with_gaps)
+    assert table.header[:4] == ("class", "samples", "accuracy", "precision")
+    assert table.rows[0] == ("joy", "4", "83.3", "100.0", "75.0", "100.0", "85.7", "75.0", "85.7", "0.900")
+    assert table.rows[2] == ("contempt", "0", "100.0", "–", "–", "100.0", "–", "–", "–", "–")
+    assert table.rows[3][:5] == ("macro average", "6", "88.9", "83.3", "87.5")
+    assert table.rows[4][:5] == ("weighted average", "6", "83.3", "88.9", "83.3")
+    assert "–: undefined, and left out of the averages" in table.note
+    assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_undefined_table_gives_reasons(with_gaps, make_scores):
+    """Each figure without a value is listed with its reason; without any there are no rows."""
+    assert ("ROC AUC", "contempt", "no samples of this class") in undefined_table(with_gaps).rows
+    assert undefined_table(make_scores(["a", "b"])).rows == ()
+
+
+def test_overall_and_confusion(with_gaps, make_scores):
+    """The overall figures and the counts stand as they are; without probabilities there is no area."""
+    assert overall_table(with_gaps).rows[:2] == (("accuracy", "83.3 %"), ("balanced accuracy", "87.5 %"))
+    assert "ROC AUC" in overall_table(with_gaps).rows[4][0]
+    assert not any("ROC" in row[0] for row in overall_table(make_scores(["a", "b"], proba=False)).rows)
+    assert confusion_table(with_gaps).rows[0] == ("joy", "3", "1", "0")
+
+
+def test_selection_table(selection, with_gaps):
+    """Mean and sample standard deviation over the folds that have a score, test figures beside, the kept one marked."""
+    table = selection_table(selection, {"B": with_gaps})
+    spread = statistics.stdev([0.5, 0.52, 0.54])
+    assert table.rows[0] == ("A", "52.00", f"{100 * spread:.2f}", "–", "–", "–", "")
+    assert table.rows[1][3:] == ("83.3", "87.5", "82.9", "")
+    assert table.rows[2] == ("A+B", "61.00", "1.41", "–", "–", "–", "kept")
+    assert table.note.endswith("balanced accuracy in percent over 3 folds. A+B is kept: it beats both.")
+    assert selection_table(selection).header == ("candidate", "mean", "spread", "choice")
+
+
+def test_scores_that_are_no_shares_are_not_percent():
+    """A loss is shown as it is, with a true minus sign."""
+    table = selection_table({"scores": {"A": [-1.5, -1.25]}, "selected": "A", "scoring": "neg_log_loss"})
+    assert table.rows[0][1] == "\N{MINUS SIGN}1.375"
+    assert "percent" not in table.note
+
+
+HOSTILE = Table(
+    "<script>x</script>", ("a|b", "*c*"), (("<img src=x onerror=y>", "[l](javascript:z)\nnext"),), "&amp; `code`"
+)
+
+
+def test_html_is_escaped():
+    """Markup in titles, cells and notes is shown as text."""
+    page = Cells(html_table(HOSTILE))
+    assert set(page.tags) <= {"section", "h2", "div", "table", "thead", "tbody", "tr", "th", "td", "p"}
+    assert "<img src=x onerror=y>" in page.text
+    assert "&amp; `code`" in page.text
+
+
+@pytest.mark.parametrize("character", list("|*<[`"))
+def test_markdown_is_escaped(character):
+    """No sign that Markdown or HTML acts on stands unescaped in cell or title, and a cell stays on its line."""
+    text = markdown_table(HOSTILE)
+    cells = text.replace("| --- | ---: |", "").replace("\\" + character, "")
+    if character == "|":
+        assert [line.count("|") for line in cells.splitlines() if line.startswith("|")] == [3, 3]
+    else:
+        assert character not in cells
+    assert "next" in text.splitlines()[4]
