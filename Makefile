@@ -20,11 +20,10 @@ demo: $(STAMP) ## install into .venv and run the whole main job on generated fac
 test: $(STAMP) ## install into .venv and run the tests
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## ruff, mypy and the tests
+check: test ## the tests, then ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
 
 bench: $(STAMP) ## print the speed ratios (needs ../shared/data for the real faces)
 	$(BIN)/python -m benchmarks.speed

@@ -254,7 +254,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.factor_ = np.divide(1.0, np.sqrt(variance), out=np.zeros(d), where=varies)
         if self.mode == "equal":
             for columns in self.blocks_.values():
-                self.factor_[columns] /= np.sqrt(max(1, np.count_nonzero(varies[columns])))
+                self.factor_[columns] /= max(1, int(np.count_nonzero(varies[columns]))) ** 0.5
         return self
 
     def transform(self, X: Any) -> np.ndarray:

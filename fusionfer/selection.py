@@ -182,7 +182,8 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         self.blocks_ = check_blocks(blocks, X.shape[1])
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            msg = f"A selection needs at least two classes; all {len(y)} rows are of one class, {str(self.classes_[0])!r}."
+            only = str(self.classes_[0])
+            msg = f"A selection needs at least two classes; all {len(y)} rows are of one class, {only!r}."
             raise DataError(msg)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)

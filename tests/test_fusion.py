@@ -165,7 +165,7 @@ def test_names_out(rows):
 
 def test_unknown_mode_and_wrong_blocks(rows):
     """A wrong mode is named with the closest match; blocks of other features are refused."""
-    with pytest.raises(UnknownNameError, match="Unknown scaling 'equals'.*Did you mean 'equal'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown scaling 'equals'.*Did you mean 'equal'"):
         BlockScaler(mode="equals").fit(rows)
     with pytest.raises(DataError, match="must tile the 4 columns"):
         BlockScaler(BLOCKS).fit(rows[:, :4])

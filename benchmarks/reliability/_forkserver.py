@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import select
@@ -55,9 +56,9 @@ class Run:
 
 
 class ForkServer:
-    """The parent, as seen from the program that starts it; a context manager. One run at a time."""
+    """The parent, as seen from the program that starts it; a context manager. One run at a time, of one thread for the sums."""
 
-    def __init__(self, log: Path, **environment: str) -> None:
+    def __init__(self, log: Path) -> None:
         self._log = log
         self._process = subprocess.Popen(
             [sys.executable, __file__],
@@ -65,7 +66,7 @@ class ForkServer:
             stdout=subprocess.PIPE,
             bufsize=0,  # so that select sees all that is there to be read
             start_new_session=True,  # Ctrl-C is for the program in front
-            env={**os.environ, **environment},
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # a pool of threads would not survive a fork
         )
         self._run: Run | None = None
 
@@ -161,17 +162,15 @@ def count_steps(path: str) -> None:
     _last_words.append(lambda: Path(path).write_text(json.dumps(counts)))
 
 
-def die_at_step(function: str, number: int) -> None:
-    """Kill this process by SIGKILL at the given step, counted from 1, of one function of the cache."""
-    left = number
+def signal_at_steps(function: str, numbers: Sequence[int], which: int = signal.SIGKILL) -> None:
+    """Send this process a signal at each of the given steps, counted from 1, of one function of the cache."""
+    steps = itertools.count(1)
 
-    def count_down(name: str) -> None:
-        nonlocal left
-        left -= name == function
-        if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def step(name: str) -> None:
+        if name == function and next(steps) in numbers:
+            os.kill(os.getpid(), which)
 
-    _watch(count_down)
+    _watch(step)
 
 
 def _watch(step: Callable[[str], None]) -> None:

@@ -12,9 +12,11 @@ After each kill, everything that lies in the folder must open, be intact, and ho
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import shutil
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -28,11 +30,26 @@ import h5py
 import numpy as np
 
 from benchmarks.reliability._forkserver import ForkServer
+from benchmarks.reliability._fresh import freeze, start_fresh
 from fusionfer.cache import CacheFolder, describe, read_feature_file
 from fusionfer.exceptions import IncompleteCacheError
 from fusionfer.images import generate_faces
 
-__all__ = ["OPTIONS", "Job", "Reference", "Tally", "check_equal", "check_killed", "contents", "torture", "write_faces"]
+__all__ = [
+    "OPTIONS",
+    "Job",
+    "Reference",
+    "Tally",
+    "Wrong",
+    "check_equal",
+    "check_killed",
+    "contents",
+    "marks",
+    "older_cache",
+    "torture",
+    "torture_fresh",
+    "write_faces",
+]
 
 #: Two files from one quick network: long enough to be killed anywhere, short enough to be killed often.
 OPTIONS = (
@@ -96,6 +113,7 @@ class Reference:
     @classmethod
     def make(cls, server: ForkServer, job: Job, folder: Path, older: Path | None = None) -> Reference:
         """Run the job twice into new caches, copies of `older` if there is one; the two must be equal."""
+        folder.mkdir()
         caches = [folder / "once", folder / "twice"]
         for cache in caches:
             if older is not None:
@@ -126,15 +144,12 @@ class Tally:
 
     def __str__(self) -> str:
         rows = [f"{count:6d}  {phase}" for phase, count in self.phases.most_common()]
-        inside = ", ".join(f"{name} {count}" for name, count in sorted(self.functions.items()))
+        lines = [f"{self.kills} kills of {self.kills + self.unharmed} processes. What had been reached:", *rows]
+        if self.functions:
+            inside = ", ".join(f"{name} {count}" for name, count in sorted(self.functions.items()))
+            lines.append(f"{sum(self.functions.values())} of them beside a call that changes files, made in: {inside}")
         return "\n".join(
-            [
-                f"{self.kills} kills of {self.kills + self.unharmed} processes; the others were quicker. What had been "
-                "reached:",
-                *rows,
-                f"{sum(self.functions.values())} of them beside a call that changes files, made in: {inside}",
-                f"{self.jobs} of {self.jobs} caches were resumed and equal the undisturbed one in every byte.",
-            ]
+            [*lines, f"Resumed and equal in every byte to an undisturbed one: {self.jobs} of {self.jobs}."]
         )
 
 
@@ -197,9 +212,52 @@ def _kill_once(server: ForkServer, job: Job, reference: Reference, draw: random.
         return run.kill() if code is None else code, ""
     function = draw.choice(sorted(reference.steps))
     step = draw.randint(1, reference.steps[function])
-    run = server.start(job.arguments, before=f"die_at_step({function!r}, {step})")
+    run = server.start(job.arguments, before=f"signal_at_steps({function!r}, [{step}])")
     code = run.wait(LONGEST)
     return run.kill() if code is None else code, function
+
+
+def torture_fresh(server: ForkServer, job: Job, reference: Reference, *, kills: int, seed: int = 0) -> Tally:
+    """Do to one cache what `torture` does, with processes that are started from nothing, as a user does.
+
+    Every other one is killed among the rows; for the others the clock decides, mostly for a moment among the imports.
+    """
+    draw, tally, before = random.Random(seed), Tally(), {}
+
+    def more_rows() -> bool:
+        found = marks(job.cache)
+        return sum(found.values()) > sum(before.values()) and all(name.endswith(".part") for name in found)
+
+    def begin_anew() -> None:
+        shutil.rmtree(job.cache)
+        before.clear()
+
+    begin = time.monotonic()
+    while tally.kills < kills:
+        before.update(marks(job.cache))
+        if tally.kills % 2:
+            process = start_fresh(job.arguments)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(draw.uniform(0, start))
+        else:
+            process = freeze(job.arguments, more_rows, begin_anew)
+            start = time.monotonic() - begin
+        process.kill()
+        _, said = process.communicate()
+        if process.returncode == 0:
+            tally.unharmed += 1
+            begin_anew()
+            continue
+        if process.returncode != -9:
+            msg = f"{job.cache}: a process ended by itself with {process.returncode}:\n{said}"
+            raise Wrong(msg)
+        check_killed(job.cache, reference)
+        tally.kills += 1
+        tally.phases[phase(before, job.cache, reference)] += 1
+    job.finish(server)
+    check_equal(job.cache, reference)
+    tally.jobs += 1
+    return tally
 
 
 def contents(path: Path) -> dict[str, Any]:
@@ -223,9 +281,10 @@ def check_killed(cache: Path, reference: Reference) -> None:
             msg = f"{path} was finished, and differs."
             raise Wrong(msg)
     for path in folder.parts():
-        described = describe(path)
-        if not described.intact:
-            msg = f"{path}: {described.damages}"
+        damages = describe(path).damages
+        # Where images are added, the block under way may hold older rows too; its checksum is then that of before.
+        if len(damages) > bool(reference.older):
+            msg = f"{path}: {damages}"
             raise Wrong(msg)
         whole = reference.files[path.name.removesuffix(".part")]
         state, features = _rows(path)
@@ -292,34 +351,55 @@ def write_faces(folder: Path, n: int = 126, size: int = 32) -> None:
         path.write_bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
+def older_cache(server: ForkServer, job: Job, folder: Path) -> Path:
+    """Return a cache of two thirds of the job's images, spread so that hardly a block is of one kind."""
+    few = folder / "few"
+    for number, path in enumerate(sorted(job.data.rglob("*.png"))):
+        if number % 3:
+            copy = few / path.relative_to(job.data)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    older = Job(few, folder / "older", job.options)
+    older.finish(server)
+    return older.cache
+
+
 def main() -> None:
     """Kill as often as asked, and tell what happened."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.reliability.kill_extract",
         description="Kill `fusionfer extract` at random moments, resume it, and compare with an undisturbed run.",
     )
-    parser.add_argument("--kills", type=int, default=200, help="how many (%(default)s)")
+    parser.add_argument("--kills", type=int, default=200, help="of forked processes (%(default)s)")
+    parser.add_argument("--fresh", type=int, default=0, help="of processes started from nothing, besides (%(default)s)")
+    parser.add_argument("--added", type=int, default=0, help="while images are added, besides (%(default)s)")
     parser.add_argument("--faces", type=int, default=126, help="generated faces to extract (%(default)s)")
-    parser.add_argument("--data", type=Path, help="real faces instead, all of them")
+    parser.add_argument("--data", type=Path, help="real faces instead, all of them; not with --added")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="OMP_NUM_THREADS (%(default)s)")
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help=f"for extract; by default {' '.join(OPTIONS)}")
     given = parser.parse_args()
-    if given.kills < 1 or given.faces < 1:
-        parser.error("--kills and --faces must be at least 1")
+    if min(given.kills, given.fresh, given.added) < 0 or given.faces < 3 or (given.data and given.added):
+        parser.error("no negative number of kills, no fewer than 3 faces, and no --added with --data")
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="kill_extract.") as name:
+    with tempfile.TemporaryDirectory(prefix="kill_extract.") as name, ForkServer(Path(name, "log")) as server:
         folder = Path(name)
-        data = given.data
-        if data is None:
-            data = folder / "faces"
+        data = given.data or folder / "faces"
+        if given.data is None:
             write_faces(data, given.faces)
-        job = Job(data.resolve(), folder, tuple(given.options) or OPTIONS)
-        with ForkServer(folder / "log", OMP_NUM_THREADS=str(given.threads)) as server:
-            reference = Reference.make(server, job, folder)
-            print(f"An undisturbed run takes {reference.seconds:.2f} s after the imports.", flush=True)
-            print(torture(server, job, reference, kills=given.kills, seed=given.seed))
-    print(f"{time.monotonic() - begin:.0f} s in all")
+        job = Job(data.resolve(), folder / "killed", tuple(given.options) or OPTIONS)
+        reference = Reference.make(server, job, folder / "whole")
+        print(f"An undisturbed run takes {reference.seconds:.2f} s after the imports.", flush=True)
+        if given.kills:
+            print("\n", torture(server, job, reference, kills=given.kills, seed=given.seed), sep="", flush=True)
+        if given.fresh:
+            print("\nProcesses started from nothing.")
+            print(torture_fresh(server, job, reference, kills=given.fresh, seed=given.seed), flush=True)
+        if given.added:
+            older = older_cache(server, job, folder)
+            reference = Reference.make(server, job, folder / "added", older)
+            print("\nA third of the images added to a cache.")
+            print(torture(server, job, reference, kills=given.added, seed=given.seed, older=older), flush=True)
+    print(f"\n{time.monotonic() - begin:.0f} s in all")
 
 
 if __name__ == "__main__":

@@ -89,12 +89,12 @@ def load_backbone(
         fold_batch_norm(module, keep={node.removesuffix(":in") for level in chosen.values() for node in level.nodes})
     module.to(device=device, dtype=torch.float32, memory_format=torch.channels_last)
     network = LevelNetwork(module, chosen, name=backbone.name)
-    probe = backbone.preprocess(np.zeros((64, 64), np.uint8))
-    dims = network.dims(probe.shape, torch.device(device))
-    for name, level in chosen.items():
-        if level.dim is not None and level.dim != dims[name]:
-            msg = f"{backbone.name}: level {name} should have {level.dim} columns, the network gives {dims[name]}."
-            raise WeightsError(msg)
+    known = {name: level.dim or _outputs(module, level) for name, level in chosen.items()}
+    dims = {name: dim for name, dim in known.items() if dim is not None}
+    if len(dims) < len(known):  # only the network itself can tell: one forward pass of a black picture
+        probe = backbone.preprocess(np.zeros((64, 64), np.uint8))
+        found = network.dims(probe.shape, torch.device(device))
+        dims = {name: dims.get(name, found[name]) for name in known}
     return LoadedBackbone(backbone, network, provenance, dims)
 
 
@@ -115,6 +115,14 @@ def build_module(name: str, *, seed: int = 0, pretrained: bool = False) -> nn.Mo
         if name.startswith("timm:"):
             return _timm_model(name.removeprefix("timm:"), pretrained)
         return import_torchvision().models.get_model(name, weights=None)
+
+
+def _outputs(module: nn.Module, level: Level) -> int | None:
+    """Return the length of a level that is what one linear layer returns, else None."""
+    if len(level.nodes) > 1 or level.nodes[0].endswith(":in"):
+        return None
+    node = dict(module.named_modules()).get(level.nodes[0])
+    return node.out_features if isinstance(node, nn.Linear) else None
 
 
 def _with_weights(

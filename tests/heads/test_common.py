@@ -61,7 +61,7 @@ def test_head_is_described(name):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_float32_labels_weights_and_maps(name, blobs, tmp_path):
-    """A head takes float32, string labels and weights; a read-only memory map predicts the same, and X is not changed."""
+    """A head takes float32, string labels and weights; a read-only memory map predicts the same."""
     X, y = blobs
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -94,7 +94,7 @@ def test_unknown_names_are_explained():
 @pytest.mark.parametrize("thing", [None, 3, LogisticRegression])
 def test_what_is_no_head(thing):
     """Things that cannot fit and predict, and classes instead of estimators, are refused."""
-    with pytest.raises(TypeError, match="A head is a name .* or a scikit-learn classifier"):
+    with pytest.raises(TypeError, match=r"A head is a name .* or a scikit-learn classifier"):
         make_head(thing)
 
 

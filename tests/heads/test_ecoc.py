@@ -148,7 +148,7 @@ def test_seed_draws_the_calibration_folds(faces):
 def test_a_class_of_one_row(faces):
     """A class with one row is trained and calibrated; probabilities stay finite."""
     X, y = faces
-    keep = np.flatnonzero(y != "disgust")[:60].tolist() + [int(np.flatnonzero(y == "disgust")[0])]
+    keep = np.concatenate([np.flatnonzero(y != "disgust")[:60], np.flatnonzero(y == "disgust")[:1]])
     proba = LinearECOCClassifier().fit(X[keep], y[keep]).predict_proba(X)
     assert np.all(np.isfinite(proba))
 

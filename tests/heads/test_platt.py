@@ -45,7 +45,7 @@ def test_extreme_scores_stay_finite():
 
 
 def test_folds_spread_every_class():
-    """Each class is spread evenly; a class of one row, or of fewer rows than folds, is no error; same seed, same folds."""
+    """Each class is spread evenly, one of a single row is no error, and the same seed gives the same folds."""
     y = np.repeat([0, 1, 2, 3], [31, 30, 2, 1])
     folds = held_out_folds(y, 3, check_random_state(0))
     for label in range(4):

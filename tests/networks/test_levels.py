@@ -34,6 +34,7 @@ def test_resnet_levels_equal_a_forward_pass_by_hand(batch):
 def test_every_backbone_gives_the_dimensions_of_its_record(name):
     """A new backbone joins by being listed: it builds, runs at 48 pixels, and its levels are as long as recorded."""
     loaded = load_backbone(get_backbone(name).sized(48), ["penultimate", "multi", "logits"], weights="none")
+    assert loaded.dims == loaded.network.dims((3, 48, 48), torch.device("cpu"))
     for level in ("penultimate", "multi"):
         assert loaded.dims[level] == BACKBONES[name].level(level).dim
     assert loaded.dims["logits"] == 1000

@@ -1,0 +1,413 @@
+"""HybridSelector: the right winner, the same folds, no leak, and any classifier as head."""
+
+import types
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fusionfer.exceptions import DataError, UnknownNameError
+from fusionfer.fusion import BlockScaler
+from fusionfer.heads import LinearECOCClassifier
+from fusionfer.selection import HybridSelector
+
+BLOCKS = {"a": slice(0, 4), "b": slice(4, 10)}
+
+
+def two_blocks(signal_a, signal_b, *, n=240, seed=0):
+    """Four classes; block a tells {0,1} from {2,3}, block b tells {0,2} from {1,3}, as strongly as asked."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 4
+    X = rng.normal(size=(n, 10))
+    X[:, 0] += signal_a * (y // 2)
+    X[:, 4] += signal_b * (y % 2)
+    return X, y
+
+
+def one_block(which, n=240, seed=0):
+    """Only one block knows the class; the other is loud noise that misleads."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    X = rng.normal(size=(n, 10))
+    X[:, BLOCKS[which]][:, :3] += 1.5 * np.eye(3)[y]
+    return X, y
+
+
+class Recorder(ClassifierMixin, BaseEstimator):
+    """A head that notes which rows it is fitted on; the row number stands in each block's last column."""
+
+    seen: list = []  # noqa: RUF012  (shared by clones on purpose)
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        Recorder.seen.append(X[:, -1].astype(int))
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+
+@parametrize_with_checks(
+    [HybridSelector(LogisticRegression(), cv=2), HybridSelector(LinearECOCClassifier(probability=False), cv=2)],
+    expected_failed_checks=lambda selector: (
+        {}
+        if isinstance(selector.head, LogisticRegression)
+        else {"check_sample_weight_equivalence_on_dense_data": "the head stops at a duality gap of 1e-3, not at 1e-7"}
+    ),
+)
+def test_scikit_learn(estimator, check):
+    """HybridSelector passes scikit-learn's checks."""
+    check(estimator)
+
+
+@pytest.mark.parametrize("winner", ["a", "b"])
+def test_single_block_wins(winner):
+    """Where one block knows everything, it is kept, and the sentence gives all figures."""
+    X, y = one_block(winner)
+    selector = HybridSelector(blocks=BLOCKS).fit(X, y)
+    other = "b" if winner == "a" else "a"
+    means = selector.mean_scores_
+    assert selector.selected_ == winner
+    assert selector.reason_ == (
+        f"Kept {winner}: mean accuracy {means[winner]:.3f} over 5 folds; a + b ({means['a + b']:.3f}) does not beat it "
+        f"by more than 0, and {other} reaches {means[other]:.3f}."
+    )
+    assert selector.columns_ == BLOCKS[winner]
+    assert selector.estimator_.n_features_in_ == BLOCKS[winner].stop - BLOCKS[winner].start
+
+
+def test_hybrid_wins():
+    """Where each block knows half, the hybrid is kept and beats both."""
+    X, y = two_blocks(4, 4)
+    selector = HybridSelector(blocks=BLOCKS).fit(X, y)
+    means = selector.mean_scores_
+    assert selector.selected_ == "a + b"
+    assert means["a + b"] > 0.9 > 0.6 > max(means["a"], means["b"])
+    assert selector.reason_ == (
+        f"Kept a + b: mean accuracy {means['a + b']:.3f} over 5 folds beats a ({means['a']:.3f}) and "
+        f"b ({means['b']:.3f}) by more than 0."
+    )
+    assert selector.columns_ == slice(0, 10)
+    assert selector.score(*two_blocks(4, 4, seed=1)) > 0.9
+
+
+def test_hybrid_must_gain_enough():
+    """The hybrid must beat the best single by more than min_gain, in the units of the score."""
+    X, y = two_blocks(4, 2)
+    means = HybridSelector(blocks=BLOCKS).fit(X, y).mean_scores_
+    gain = means["a + b"] - max(means["a"], means["b"])
+    assert gain > 0.1
+    assert HybridSelector(blocks=BLOCKS, min_gain=gain - 0.001).fit(X, y).selected_ == "a + b"
+    for enough in (gain, gain + 0.001):
+        selector = HybridSelector(blocks=BLOCKS, min_gain=enough).fit(X, y)
+        assert selector.selected_ == "a"
+        assert f"does not beat it by more than {enough:g}" in selector.reason_
+
+
+def test_ties_go_to_fewer_columns():
+    """Of equally good candidates the smallest is kept, wherever it stands, and the sentence says so."""
+    X, y = two_blocks(4, 4)
+    for blocks, smaller in [(BLOCKS, "a"), ({"a": slice(0, 6), "b": slice(6, 10)}, "b")]:
+        selector = HybridSelector(DummyClassifier(strategy="constant", constant=1), blocks).fit(X, y)
+        assert set(selector.mean_scores_.values()) == {0.25}
+        assert selector.selected_ == smaller
+        assert "of equals the one with fewer columns (4)" in selector.reason_
+
+
+def test_same_scores_in_another_order_are_a_tie():
+    """Means that differ by rounding only are no gain."""
+    scores = iter([0.1, 0.2, 0.3, 0.3, 0.2, 0.1, 0.3, 0.2, 0.1])
+
+    def scorer(estimator, X, y):
+        return next(scores)
+
+    assert np.mean([0.1, 0.2, 0.3]) != np.mean([0.3, 0.2, 0.1])
+    X, y = two_blocks(1, 1)
+    assert HybridSelector("ecoc", BLOCKS, cv=3, scoring=scorer).fit(X, y).selected_ == "a"
+
+
+def test_three_blocks():
+    """With three blocks the candidates are the three singles and the one concatenation."""
+    X, y = two_blocks(4, 4)
+    blocks = {"r34": slice(0, 4), "r50": slice(4, 8), "vgg": slice(8, 10)}
+    selector = HybridSelector(blocks=blocks).fit(X, y)
+    assert list(selector.scores_) == ["r34", "r50", "vgg", "r34 + r50 + vgg"]
+    assert selector.selected_ == "r34 + r50 + vgg"
+    assert ") , " not in selector.reason_
+    assert " and vgg (" in selector.reason_
+
+
+def test_one_block_has_no_rival():
+    """Without blocks all columns are the only candidate, still scored and scaled."""
+    X, y = two_blocks(4, 4)
+    selector = HybridSelector().fit(X, y)
+    assert selector.selected_ == "all"
+    assert selector.reason_.startswith("Kept all: the only block, mean accuracy 0.9")
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("scale", ["equal", "standard", None])
+def test_equals_cross_val_score(scale, grouped):
+    """The scores are those of scikit-learn's cross_val_score over the same folds, written out by hand."""
+    X, y = two_blocks(2, 1)
+    groups = np.repeat(np.arange(60), 4) if grouped else None
+    selector = HybridSelector(LogisticRegression(), BLOCKS, scale=scale, random_state=3).fit(X, y, groups)
+    splitter = StratifiedGroupKFold if grouped else StratifiedKFold
+    folds = list(splitter(5, shuffle=True, random_state=3).split(X, y, groups))
+    for name, columns, inner in [
+        ("a", slice(0, 4), None),
+        ("b", slice(4, 10), None),
+        ("a + b", slice(0, 10), BLOCKS),
+    ]:
+        steps = [LogisticRegression()] if scale is None else [BlockScaler(inner, mode=scale), LogisticRegression()]
+        expected = cross_val_score(make_pipeline(*steps), X[:, columns], y, cv=folds)
+        assert_allclose(selector.scores_[name], expected)
+        assert_allclose(selector.mean_scores_[name], expected.mean())
+
+
+def test_no_leak():
+    """Held-out rows never reach the head, groups are never divided, and all candidates share the folds."""
+    n = 120
+    rng = np.random.default_rng(0)
+    X, y, groups = rng.normal(size=(n, 10)), np.arange(n) % 3, rng.permutation(np.arange(n) // 3)
+    X[:, 3] = X[:, 9] = np.arange(n)
+    held_out = []
+
+    def scorer(estimator, X, y):
+        held_out.append(X[:, -1].astype(int))
+        return 0.5
+
+    Recorder.seen = []
+    HybridSelector(Recorder(), BLOCKS, cv=4, scale=None, scoring=scorer).fit(X, y, groups)
+    assert len(held_out) == 12
+    for inside, outside in zip(Recorder.seen[:-1], held_out, strict=True):
+        assert_array_equal(np.sort(np.concatenate([inside, outside])), np.arange(n))
+        assert not set(groups[inside]) & set(groups[outside])
+    for first, other in [(0, 4), (0, 8)]:
+        for fold in range(4):
+            assert_array_equal(held_out[first + fold], held_out[other + fold])
+    assert_array_equal(Recorder.seen[-1], np.arange(n))
+
+
+def test_scaler_learns_inside_the_fold(monkeypatch):
+    """The scaler, too, sees the training part of each fold only, and all rows at the end."""
+    sizes = []
+    original = BlockScaler.fit
+
+    def spy(self, X, y=None, sample_weight=None):
+        sizes.append(len(X))
+        return original(self, X, y, sample_weight)
+
+    monkeypatch.setattr(BlockScaler, "fit", spy)
+    X, y = two_blocks(2, 2, n=80)
+    HybridSelector(LogisticRegression(), BLOCKS, cv=4).fit(X, y)
+    assert sizes == [60] * 12 + [80]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        None,
+        "ecoc",
+        LogisticRegression(),
+        RandomForestClassifier(20, random_state=0),
+        SVC(),
+        KNeighborsClassifier(),
+        make_pipeline(LinearECOCClassifier()),
+    ],
+    ids=lambda head: type(head).__name__,
+)
+def test_any_classifier_is_a_head(head):
+    """Names and any scikit-learn classifier are accepted; what the winner can do, the selector can."""
+    X, y = two_blocks(3, 3)
+    y = np.array(["angry", "happy", "neutral", "sad"])[y]
+    selector = HybridSelector(head, BLOCKS, cv=3).fit(X, y)
+    winner = selector.estimator_
+    assert_array_equal(selector.predict(X), winner.predict(X[:, selector.columns_]))
+    for method in ("predict_proba", "decision_function"):
+        assert hasattr(selector, method) == hasattr(winner, method)
+        if hasattr(winner, method):
+            assert_array_equal(getattr(selector, method)(X), getattr(winner, method)(X[:, selector.columns_]))
+    assert selector.classes_.tolist() == ["angry", "happy", "neutral", "sad"]
+    assert selector.score(X, y) == np.mean(selector.predict(X) == y)
+
+
+def test_head_is_cloned_and_selector_clones():
+    """The given head stays unfitted; clone and set_params reach through to it."""
+    X, y = two_blocks(3, 3)
+    head = LogisticRegression()
+    selector = HybridSelector(head, BLOCKS, cv=3)
+    selector.fit(X, y)
+    assert not hasattr(head, "classes_")
+    other = clone(selector).set_params(head__C=0.01, cv=2, min_gain=0.5)
+    assert other.fit(X, y).estimator_["head"].C == 0.01
+    assert len(other.scores_["a"]) == 2
+
+
+def test_calibration_only_at_the_end(monkeypatch):
+    """Heads, nested ones too, are not calibrated in folds, unless the scorer asks for probabilities."""
+    flags = []
+    original = LinearECOCClassifier.fit
+
+    def spy(self, X, y, sample_weight=None):
+        flags.append(self.probability)
+        return original(self, X, y, sample_weight)
+
+    monkeypatch.setattr(LinearECOCClassifier, "fit", spy)
+    X, y = two_blocks(3, 3, n=80)
+    for head in ("ecoc", make_pipeline(LinearECOCClassifier())):
+        flags.clear()
+        HybridSelector(head, cv=2).fit(X, y)
+        assert flags == [False, False, True]
+    flags.clear()
+    HybridSelector(cv=2, scoring="neg_log_loss").fit(X, y)
+    assert flags == [True] * 3
+
+
+def test_repeatable_and_threads_change_nothing():
+    """Same seed, same folds, same scores; threads or not; another seed gives other folds."""
+    X, y = two_blocks(1, 1)
+    first, again, threads, other = (
+        HybridSelector(LogisticRegression(), BLOCKS, random_state=seed, n_jobs=jobs).fit(X, y).scores_
+        for seed, jobs in [(None, None), (None, None), (None, 2), (5, None)]
+    )
+    for name in first:
+        assert_array_equal(first[name], again[name])
+        assert_array_equal(first[name], threads[name])
+    assert any(np.any(first[name] != other[name]) for name in first)
+
+
+def test_seed_goes_to_a_head_made_here():
+    """random_state reaches a head that is made by name; a given estimator keeps its own."""
+    X, y = two_blocks(2, 2, n=60)
+    assert HybridSelector("ecoc", cv=2, random_state=4).fit(X, y).estimator_["head"].random_state == 4
+    own = RandomForestClassifier(3, random_state=9)
+    assert HybridSelector(own, cv=2, random_state=4).fit(X, y).estimator_["head"].random_state == 9
+
+
+def test_sample_weight_reaches_scaler_and_head():
+    """Weights change scaler and head as they do by hand; a head without weights is an error that names it."""
+    X, y = two_blocks(2, 2)
+    weight = np.random.default_rng(0).uniform(0, 3, size=len(y))
+    selector = HybridSelector(LogisticRegression(), BLOCKS, cv=3).fit(X, y, sample_weight=weight)
+    scaler = BlockScaler(BLOCKS).fit(X, sample_weight=weight)
+    head = LogisticRegression().fit(scaler.transform(X), y, sample_weight=weight)
+    assert selector.selected_ == "a + b"
+    assert_allclose(selector.decision_function(X), head.decision_function(scaler.transform(X)))
+    with pytest.raises(DataError, match="KNeighborsClassifier takes no sample_weight"):
+        HybridSelector(KNeighborsClassifier(), BLOCKS).fit(X, y, sample_weight=weight)
+
+
+def test_progress():
+    """Every fit is reported once, in order, the refit last."""
+    calls = []
+    X, y = two_blocks(4, 4)
+    HybridSelector(blocks=BLOCKS, cv=2).fit(X, y, progress=lambda *call: calls.append(call))
+    assert [call[:2] for call in calls] == [(i, 7) for i in range(1, 8)]
+    assert calls[0][2] == "a, fold 1 of 2"
+    assert calls[-1][2] == "a + b, all rows"
+
+
+def test_features_bring_arrays_and_blocks():
+    """An object with X, y, blocks and groups is fitted and scored as its arrays are; own blocks come first."""
+    X, y = two_blocks(3, 3)
+    groups = np.array([f"p{i // 4}" for i in range(len(y))])
+    features = types.SimpleNamespace(X=X, y=y, blocks=BLOCKS, groups=groups, splits=np.full(len(y), "train"))
+    selector = HybridSelector(LogisticRegression()).fit(features)
+    plain = HybridSelector(LogisticRegression(), BLOCKS).fit(X, y, groups)
+    assert selector.blocks_ == BLOCKS
+    assert selector.blocks is None
+    for name, scores in plain.scores_.items():
+        assert_array_equal(selector.scores_[name], scores)
+    assert selector.score(features) == plain.score(X, y)
+    own = HybridSelector(LogisticRegression(), {"c": slice(0, 10)}).fit(features)
+    assert own.selected_ == "c"
+
+
+def test_features_with_test_rows_or_without_labels():
+    """Test rows beside training rows, and rows without label, are refused before anything is learned."""
+    X, y = two_blocks(3, 3, n=40)
+    splits = np.array(["train"] * 30 + ["test"] * 10)
+    mixed = types.SimpleNamespace(X=X, y=y.astype(str), blocks=BLOCKS, groups=np.full(40, ""), splits=splits)
+    with pytest.raises(DataError, match=r'hold test rows.*fit\(features.split\("train"\)\)'):
+        HybridSelector().fit(mixed)
+    mixed.splits, mixed.y[:3] = np.full(40, "train"), ""
+    with pytest.raises(DataError, match="3 of 40 rows have no label"):
+        HybridSelector().fit(mixed)
+
+
+def test_unnamed_groups_stand_alone():
+    """Rows without a group are free; where none has one, the folds are those without groups."""
+    X, y = two_blocks(2, 2)
+    none = HybridSelector(LogisticRegression()).fit(X, y).scores_["all"]
+    assert_array_equal(HybridSelector(LogisticRegression()).fit(X, y, np.full(len(y), "")).scores_["all"], none)
+    some = np.where(np.arange(len(y)) < 40, "p", "")
+    held_out = []
+
+    def scorer(estimator, X, y):
+        held_out.append(len(y))
+        return 0.5
+
+    HybridSelector(LogisticRegression(), scoring=scorer).fit(X, y, some)
+    assert max(held_out) < 100  # one group of all 200 unnamed rows would be held out at once
+
+
+def test_own_splitter():
+    """A splitter, or its pairs, decide the folds; a training part that lacks a class is an error."""
+    X, y = two_blocks(2, 2)
+    groups = np.arange(len(y)) // 24
+    splitter = GroupKFold(3)
+    selector = HybridSelector(LogisticRegression(), cv=splitter, scale=None).fit(X, y, groups)
+    expected = cross_val_score(LogisticRegression(), X, y, cv=splitter, groups=groups)
+    assert_allclose(selector.scores_["all"], expected)
+    lacking = [(np.flatnonzero(y != 2), np.flatnonzero(y == 2))]
+    with pytest.raises(DataError, match="Fold 1 of 1 has no row of 2 to train on"):
+        HybridSelector(cv=lacking).fit(X, y)
+
+
+def test_too_few_rows_or_groups_of_a_class():
+    """A class with fewer rows, or groups, than folds is named with its count and the remedy."""
+    X, y = two_blocks(2, 2)
+    y = np.array(["angry", "happy", "neutral", "sad"])[y]
+    few = np.flatnonzero((y != "happy") | (np.arange(len(y)) < 14))
+    with pytest.raises(
+        DataError, match=r"Too few rows for 5 folds of class happy \(4\): use cv=4, or add rows of it, or"
+    ):
+        HybridSelector().fit(X[few], y[few])
+    groups = np.where(y == "sad", "p1", np.arange(len(y)).astype(str))
+    with pytest.raises(DataError, match=r"Too few groups for 5 folds of class sad \(1\): add groups of it, or drop it"):
+        HybridSelector().fit(X, y, groups)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"cv": 1}, "cv must be at least 2 folds"),
+        ({"min_gain": -0.1}, "min_gain must be at least 0, got -0.1"),
+        ({"blocks": {"a": slice(0, 4)}}, "columns 4 to 10 belong to no block"),
+        ({"scale": "equl"}, "Unknown scaling 'equl'"),
+        ({"head": "eccoc"}, "Unknown head 'eccoc'.*Did you mean 'ecoc'"),
+        ({"scoring": lambda *_: np.nan}, "<lambda> of all is nan on fold 1; choose a scoring that is defined"),
+    ],
+)
+def test_wrong_parameters(params, message):
+    """Each wrong parameter is one clear error."""
+    X, y = two_blocks(2, 2)
+    with pytest.raises((DataError, UnknownNameError), match=message):
+        HybridSelector(**params).fit(X, y)
+
+
+def test_one_class():
+    """One class cannot be selected on; the error names it."""
+    X, _ = two_blocks(2, 2)
+    with pytest.raises(DataError, match="all 240 rows are of one class, 'sad'"):
+        HybridSelector().fit(X, ["sad"] * len(X))
