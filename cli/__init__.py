@@ -6,6 +6,7 @@ skips, 4 leaks under --strict, 130 and 143 interrupted.
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 
@@ -24,7 +25,26 @@ from .predict import predict
 __all__ = ["cli", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+# Parameters of the library that messages name, and what the command line calls them.
+_OPTIONS = {
+    "allow_outside_root": "--allow-outside-root",
+    "cv(?==)": "--folds",
+    "group_column": "--group-column",
+    "label_column": "--label-column",
+    "on_error": "--on-error",
+    "path_column": "--path-column",
+    "split_column": "--split-column",
+}
+
+
+class _InOrder(click.Group):
+    """Lists the verbs in the order in which they are used, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="fusionfer")
 def cli() -> None:
     """Feature fusion of CNN backbones with classical classifier heads, and honest figures.
@@ -49,7 +69,7 @@ def main() -> None:
     """Run the command line and exit; every error that has a name is one line on stderr."""
     warnings.showwarning = _show_warning
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="fusionfer", standalone_mode=False)
     except click.exceptions.Abort:
         code = _say("interrupted.", 130)
     except click.ClickException as error:
@@ -61,10 +81,6 @@ def main() -> None:
         code = _say("interrupted.", 130)
     except LeakError as error:
         code = _say(f"leak: {error}", 4)
-    except BrokenPipeError:
-        # The reader of a pipe left (| head): not our fault, and nothing more can be said there.
-        sys.stderr.close()
-        code = 0
     except (FusionferError, OSError, MemoryError) as error:
         code = _say(f"error: {_one_line(error)}", 1)
     sys.exit(code if isinstance(code, int) else 0)
@@ -77,7 +93,19 @@ def _say(text: str, code: int) -> int:
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return text or type(error).__name__
+    return _as_options(text) or type(error).__name__
+
+
+def _as_options(text: str) -> str:
+    """Say ``--on-error skip`` where the library says ``on_error='skip'``: people at a shell have options only."""
+    for parameter, option in _OPTIONS.items():
+        if option not in text:
+            text = re.sub(rf"\b{parameter}(?:=(['\"]?)([\w.-]+)\1)?", lambda m, o=option: _option(o, m[2]), text)
+    return text
+
+
+def _option(option: str, value: str | None) -> str:
+    return option if value is None else f"{option} {value}"
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:

@@ -14,7 +14,7 @@ from .tables import print_report_table
 @click.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path("fusionfer_demo"),
     show_default=True,
     help="Folder for cache, model and report.",
@@ -31,8 +31,9 @@ from .tables import print_report_table
 @seed_option
 @quiet_option
 def demo(out: Path, identities: int, size: int, weights: str, seed: int, quiet: bool) -> None:
-    """Run the whole main job on generated faces: extract, fit, select, evaluate, report.
+    """Run the whole main job on generated faces.
 
+    Extract, fit, select, evaluate, report.
     Needs no data and no network. Seven expressions of drawn persons; the persons of the test are not those of the
     training.
 

@@ -14,11 +14,16 @@ from .tables import print_json, print_report_table
 @cache_argument
 @model_option
 @click.option("--split", default="test", show_default=True, help="Split to score; several as a+b, or all.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Write a page with figures there.")
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write a page with figures there.",
+)
 @json_option
 @trust_option
 def evaluate(cache: Path, model: Path, split: str, report: Path | None, as_json: bool, trust: tuple[str, ...]) -> int:
-    """Score a model on the rows of a split of CACHE.
+    """Score a model on a split of a cache.
 
     Everything follows from the confusion matrix: accuracy, precision, recall (= sensitivity), specificity, F1 (= Dice)
     and Jaccard per class, macro and weighted; balanced accuracy, and ROC AUC (one against the rest).

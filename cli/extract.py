@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,6 +23,7 @@ SKIPS_SHOWN = 10
     multiple=True,
     default=("resnet34", "resnet50"),
     show_default=True,
+    metavar="NAME",
     help="Repeatable. resnet34, resnet50, mobilenet_v2, densenet121, vgg16 or timm:<model>.",
 )
 @click.option(
@@ -30,7 +32,8 @@ SKIPS_SHOWN = 10
     multiple=True,
     default=("penultimate",),
     show_default=True,
-    help="penultimate, multi, logits or the name of a node; for one backbone as BACKBONE=LEVEL. Repeatable.",
+    metavar="[BACKBONE=]LEVEL",
+    help="penultimate, multi, logits or the name of a node; for all backbones or for one. Repeatable.",
 )
 @click.option(
     "--weights",
@@ -43,7 +46,7 @@ SKIPS_SHOWN = 10
 @click.option("--size", type=click.IntRange(32), default=None, help="Input side in pixels.  [default: 224]")
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Folder to keep features in.  [default: features_cache/<name of DATA>]",
 )
 @click.option("--split", help="Draw a split per label where the data bring none: 70/30, 80/20, 70/15/15.")
@@ -84,7 +87,7 @@ def extract(
     seed: int,
     quiet: bool,
 ) -> int:
-    """Run the faces of DATA through pretrained backbones once and keep the activations.
+    """Run faces through backbones once; keep the activations.
 
     DATA is a class-per-folder tree (with or without train/validation/test above it), the same inside a .zip, the
     official fer2013.csv, or a manifest CSV with path and label columns. A second run computes only what is new or has
@@ -133,7 +136,7 @@ def extract(
     print_table(
         ["block", "file", "what happened"],
         [[block, report.files[block].name, report.explanations[block]] for block in report.files],
-        title=f"{len(faces):,} faces, {len(faces.classes)} classes, in {folder}",
+        title=f"{_contents(faces)}, in {folder}",
     )
     if report.computed:
         rate = report.computed / max(report.seconds, 1e-9)
@@ -142,8 +145,16 @@ def extract(
         click.echo(f"fusionfer: skipped {sample}: {reason}", err=True)
     if skipped:
         more = f" ({len(skipped) - SKIPS_SHOWN} more are recorded)" if len(skipped) > SKIPS_SHOWN else ""
-        click.echo(
-            f"fusionfer: {len(skipped)} of {len(faces) + len(faces.skipped)} samples were skipped{more}.", err=True
-        )
-    click.echo(f"Next: fusionfer fit {folder} --head ecoc --out {folder.name}.fusionfer")
+        click.echo(f"fusionfer: skipped {len(skipped)} of {len(faces) + len(faces.skipped)} samples{more}.", err=True)
+    if len(faces.classes) > 1:
+        click.echo(f"Next: fusionfer fit {folder} --head ecoc --out {folder.name}.fusionfer")
     return 3 if skipped else 0
+
+
+def _contents(faces: Any) -> str:
+    """Say how many faces there are, of which classes, in which splits."""
+    from fusionfer.images import SPLITS
+
+    labels = f"{len(faces.classes)} classes" if len(faces.classes) > 1 else "".join(faces.classes)
+    sizes = [f"{split} {int((faces.splits == split).sum()):,}" for split in SPLITS if split in faces.splits]
+    return f"{len(faces):,} faces, {labels or 'without labels'}, {', '.join(sizes) or 'without splits'}"

@@ -13,10 +13,10 @@ from .tables import print_json, print_report_table
 
 @click.command()
 @cache_argument
-@click.option("--head", default="ecoc", show_default=True, help="Classifier head.")
+@click.option("--head", default="ecoc", show_default=True, metavar="NAME", help="Classifier head.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     default=Path("model.fusionfer"),
     show_default=True,
     help="Where to save the model.",
@@ -39,7 +39,13 @@ from .tables import print_json, print_report_table
     show_default=True,
     help="equal: standardise, each block with the same weight whatever its width.",
 )
-@click.option("--scoring", default="accuracy", show_default=True, help="Any scorer of scikit-learn.")
+@click.option(
+    "--scoring",
+    default="accuracy",
+    show_default=True,
+    metavar="NAME",
+    help="What the selection compares, such as balanced_accuracy or f1_macro.",
+)
 @click.option(
     "--min-gain",
     default=0.0,
@@ -49,9 +55,9 @@ from .tables import print_json, print_report_table
 )
 @click.option("--bundle", is_flag=True, help="Store the backbones' weights in the model.")
 @click.option(
-    "--strict", is_flag=True, help="Exit with 4 when samples or groups of the training rows are in other splits."
+    "--strict", is_flag=True, help="Exit with 4 when images or groups of the training rows are in other splits too."
 )
-@click.option("--jobs", default=1, show_default=True, type=int, help="Folds side by side; -1 for all cores.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(0), help="Folds side by side; 0: all cores.")
 @json_option
 @seed_option
 @quiet_option
@@ -73,7 +79,9 @@ def fit(
     seed: int,
     quiet: bool,
 ) -> int:
-    """Train a head on every block of CACHE and on all of them together; keep the hybrid only if it beats each.
+    """Train a head on A, B and A+B; keep the best.
+
+    Every block of CACHE is tried alone, and all of them together; the hybrid is kept only if it beats each.
 
     Works from the cache alone: no image is opened and torch is not loaded. The selection sees the rows of --split only.
     Backbones that were trained on the training faces themselves: select with --split validation.
@@ -91,10 +99,12 @@ def fit(
     if out.exists() and not overwrite:
         msg = f"{out} exists. Give another --out, or --overwrite to replace it."
         raise ModelError(msg)
-    features = Features.read(cache, [spec.strip() for spec in specs.split(",")] if specs else None)
+    features = Features.read(cache, _block_names(specs))
     leaks = find_leaks(features, split)
     if leaks and strict:
         raise LeakError(" ".join(leaks))
+    for note in (*features.notes, *leaks):  # before the work: they may explain why it fails
+        click.echo(f"fusionfer: {note}", err=True)
     with progress_bar(quiet) as progress:
         result = fit(
             features,
@@ -105,20 +115,33 @@ def fit(
             scoring=scoring,
             min_gain=min_gain,
             random_state=seed,
-            n_jobs=jobs,
+            n_jobs=jobs or -1,
             progress=progress,
         )
+    for note in result.notes[len(features.notes) :]:
+        click.echo(f"fusionfer: {note}", err=True)
     path = save_model(result.model, out, weights=weight_paths(result.model) if bundle else None)
     selection = result.model.selection
     if as_json:
         print_json({"model": str(path), "n": result.n, "selection": selection, "notes": [*leaks, *result.notes]})
         return 0
-    for note in (*leaks, *result.notes):
-        click.echo(f"fusionfer: {note}", err=True)
     from fusionfer.report import selection_table
 
     click.echo(f"{result.n:,} rows of split {split}, {len(result.model.classes)} classes, {folds} folds")
     print_report_table(selection_table(selection))
     click.echo(f"Saved {path} ({path.stat().st_size / 1e6:.1f} MB).")
-    click.echo(f"Next: fusionfer evaluate {cache} --model {path} --split test")
+    if "test" in features.splits:
+        click.echo(f"Next: fusionfer evaluate {cache} --model {path} --split test")
+    else:
+        click.echo(f"Next: fusionfer predict IMAGES --model {path}")
     return 0
+
+
+def _block_names(specs: str | None) -> list[str] | None:
+    if specs is None:
+        return None
+    names = [spec.strip() for spec in specs.split(",") if spec.strip()]
+    if not names:
+        msg = "--features names no block. Leave it out to take every complete cache of the folder."
+        raise click.UsageError(msg)
+    return names

@@ -14,7 +14,9 @@ from .tables import print_json, print_table
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def info(file: Path, as_json: bool) -> int:
-    """Say what FILE holds: a cache file, a folder of caches, or a model; checksums are verified.
+    """Say what a cache or a model holds, and if it is intact.
+
+    FILE is a cache file, a folder of caches, or a model; checksums are verified.
 
     \b
     Examples:

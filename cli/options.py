@@ -17,7 +17,7 @@ __all__ = [
     "trust_option",
 ]
 
-cache_argument = click.argument("cache", type=click.Path(path_type=Path))
+cache_argument = click.argument("cache", type=click.Path(file_okay=False, path_type=Path))
 
 model_option = click.option(
     "--model", "model", required=True, type=click.Path(path_type=Path), help="A model that fusionfer fit saved."

@@ -46,33 +46,35 @@ def predict(
     batch_size: int,
     quiet: bool,
 ) -> int:
-    """Say what the faces in IMAGES (files, folders, zips) express.
+    """Say what faces express.
+
+    IMAGES are files, folders and zips.
 
     \b
     Examples:
       fusionfer predict photo.jpg --model fer2013.fusionfer
       fusionfer predict photos/ more.zip --model fer2013.fusionfer --csv > labels.csv
     """
+    if as_json and as_csv:
+        msg = "Give --json or --csv, not both."
+        raise click.UsageError(msg)
     from fusionfer.images import read_pictures
     from fusionfer.persistence import load_model
     from fusionfer.prediction import predict
     from fusionfer.report import write_csv
 
-    if as_json and as_csv:
-        msg = "Give --json or --csv, not both."
-        raise click.UsageError(msg)
     loaded = load_model(model, trust=trust)
     faces = read_pictures(images, on_error=on_error)
     with progress_bar(quiet) as progress:
         result = predict(
             faces, loaded, weights=weights, device=device, batch_size=batch_size, on_error=on_error, progress=progress
         )
-    header, rows = result.table()
+    header, rows = result.table(digits=6 if as_csv else 3)
     if as_json:
         print_json(result.to_dict())
     elif as_csv:
         write_csv(sys.stdout, header, rows)
-    else:
+    elif rows:
         print_table(header, rows)
     for sample, reason in result.skipped:
         click.echo(f"fusionfer: skipped {sample}: {reason}", err=True)

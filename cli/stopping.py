@@ -23,7 +23,8 @@ def stopping() -> Iterator[threading.Event]:
     def ask(number: int, frame: FrameType | None) -> None:
         code["value"] = 128 + number
         if stop.is_set():
-            raise KeyboardInterrupt
+            click.echo("fusionfer: stopped at once; what was committed is kept.", err=True)
+            raise SystemExit(128 + number)
         stop.set()
         click.echo("fusionfer: stopping after this batch; once more to stop at once.", err=True)
 

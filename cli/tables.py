@@ -33,14 +33,14 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str
     # Without a terminal rich assumes 80 columns, and would wrap and pad what another program is to read.
     text = io.StringIO()
     Console(file=text, width=400, highlight=False).print(table)
-    click.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+    click.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n") + "\n")
 
 
 def print_report_table(table: Any) -> None:
-    """Print a `fusionfer.report.Table`: its title, rows and note."""
+    """Print a `fusionfer.report.Table`: its title, rows and note, and a blank line."""
     print_table(table.header, table.rows, title=table.title)
     if table.note:
-        click.echo(table.note)
+        click.echo(f"{table.note}\n")
 
 
 def _is_figure(cell: str) -> bool:

@@ -14,7 +14,9 @@ The rooms, in the order in which data flow through them:
 - ``fusionfer.fitting``, ``fusionfer.evaluation``, ``fusionfer.prediction``: one call per verb
 - ``fusionfer.metrics``, ``fusionfer.report``: figures from one confusion matrix, and how to show them
 - ``fusionfer.persistence``: models on disk, never a bare pickle
+- ``fusionfer.inspection``: what a file holds, how complete it is, whether it is intact
 - ``fusionfer.demo``: the whole main job on generated faces
+- ``fusionfer.exceptions``: every error that is raised on purpose
 
 Importing ``fusionfer`` does nothing: no torch, no network, no folder made.
 """

@@ -9,13 +9,29 @@ from typing import Any
 
 import numpy as np
 
-from fusionfer.exceptions import DataError, ModelError
+from fusionfer.exceptions import DataError, ModelError, unknown_name
 from fusionfer.features import Features
 from fusionfer.heads import make_head
 from fusionfer.persistence import Model
 from fusionfer.selection import HybridSelector
 
-__all__ = ["FitResult", "find_leaks", "fit", "weight_paths"]
+__all__ = ["SCORINGS", "FitResult", "find_leaks", "fit", "weight_paths"]
+
+#: Scorers of scikit-learn that rate text labels of any number of classes; others fail in the middle of the folds.
+SCORINGS = (
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "f1_weighted",
+    "jaccard_macro",
+    "jaccard_weighted",
+    "matthews_corrcoef",
+    "neg_log_loss",
+    "precision_macro",
+    "precision_weighted",
+    "recall_macro",
+    "recall_weighted",
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ def fit(
     scale : {"equal", "standard", None}
         See `fusionfer.fusion.BlockScaler`.
     scoring : str
-        Name of a scikit-learn scorer.
+        One of `SCORINGS`.
     min_gain : float
         The hybrid must beat every single block by more than this.
     random_state : int
@@ -90,7 +106,11 @@ def fit(
     ------
     DataError
         If no row of the split has a label, only one class is there, or a class has fewer samples than folds.
+    UnknownNameError
+        If the head, the split or the scoring does not exist.
     """
+    if scoring not in SCORINGS:
+        raise unknown_name("scoring", scoring, SCORINGS)
     rows, notes = training_rows(features, split)
     estimator = make_head(head, **(params or {}))
     selector = HybridSelector(
@@ -134,15 +154,16 @@ def training_rows(features: Features, split: str) -> tuple[Features, tuple[str, 
         notes.append("The data bring no split: all rows are used for training, and nothing is held out for a test.")
     else:
         rows = features.split(split)
+    where = "rows" if rows is features else f"rows of split {split!r}"
     labelled = rows.y != ""
     if not labelled.any():
-        msg = f"None of the {len(rows)} rows of split {split!r} has a label; fit needs labelled faces."
+        msg = f"None of the {len(rows)} {where} has a label; fit needs labelled faces."
         raise DataError(msg)
     if not labelled.all():
         notes.append(f"{int(np.sum(~labelled))} rows without a label are left out.")
         rows = rows.take(labelled)
     if len(rows.classes) < 2:
-        msg = f"fit needs at least two classes; all {len(rows)} rows of split {split!r} are {rows.classes[0]!r}."
+        msg = f"fit needs at least two classes; all {len(rows)} {where} are {rows.classes[0]!r}."
         raise DataError(msg)
     return rows, tuple(notes)
 

@@ -164,7 +164,8 @@ def column_names(blocks: Mapping[str, slice]) -> np.ndarray:
     digits = max([4, *(len(str(columns.stop - columns.start - 1)) for columns in plain.values())])
     names = np.empty(n_columns, dtype=object)
     for name, columns in plain.items():
-        stem = name.replace(":", ".", 1)
+        # The level follows the last colon; a backbone's own name may hold one too (timm:resnet18).
+        stem = ".".join(part for part in name.rpartition(":") if part not in {"", ":"})
         names[columns] = [f"{stem}_{i:0{digits}d}" for i in range(columns.stop - columns.start)]
     return names
 

@@ -64,7 +64,7 @@ def _cache(path: Path) -> Inspection:
         ["block", f"{found.block}, {found.dim} columns"],
         ["rows", f"{found.done} done, {found.failed} failed, {found.absent} absent, of {found.rows}"],
         ["complete", _yes(found.complete)],
-        ["intact", _yes(found.intact) if found.intact else f"no: {len(found.damages)} damaged blocks"],
+        ["intact", _yes(found.intact) if found.intact else f"no: {_damaged(found)}"],
         ["labels", _counts(found.labels)],
         ["splits", _counts(found.splits)],
         ["weights", _weights(found.record)],
@@ -87,6 +87,7 @@ def _folder(path: Path) -> Inspection:
         msg = f"{path} holds no cache. `fusionfer extract DATA --cache {path}` makes one."
         raise DataError(msg)
     rows: Rows = []
+    unreadable: Rows = []
     data: list[dict[str, Any]] = []
     intact = True
     for file in files:
@@ -94,18 +95,22 @@ def _folder(path: Path) -> Inspection:
             found = describe(file)
         except CacheFormatError as error:
             intact = False
-            rows.append([file.name, "?", "?", "no", "unreadable", str(error)])
+            rows.append([file.name, "?", "?", f"{file.stat().st_size / 1e6:.1f}", "unreadable", "?"])
+            unreadable.append([file.name, str(error)])
             data.append({"path": str(file), "error": str(error)})
             continue
         intact = intact and found.intact and found.complete
         data.append({**asdict(found), "damages": [damage._asdict() for damage in found.damages]})
         rows.append(_file_row(file, found))
     header = ["file", "columns", "rows", "MB", "state", "weights"]
-    return Inspection("folder", intact, {"path": str(path), "files": data}, ((str(path), header, rows),))
+    tables = [(str(path), header, rows)]
+    if unreadable:
+        tables.append(("Unreadable", ["file", "why"], unreadable))
+    return Inspection("folder", intact, {"path": str(path), "files": data}, tuple(tables))
 
 
 def _file_row(file: Path, found: FileDescription) -> list[str]:
-    state = "intact" if found.intact else f"{len(found.damages)} damaged blocks"
+    state = "intact" if found.intact else _damaged(found)
     if not found.complete:
         state = f"unfinished, {found.absent} rows absent; {state}"
     elif found.failed:
@@ -128,8 +133,17 @@ def _model(path: Path) -> Inspection:
             [f"block {block['name']}", f"{block['dim']} columns; weights {_weights(block['record'])}"]
             for block in found["blocks"]
         ),
+        *(
+            [f"brings {backbone}", f"its weights, {found['members'][member]['bytes'] / 1e6:.1f} MB"]
+            for backbone, member in found["weights"].items()
+        ),
     ]
     return Inspection("model", bool(found["intact"]), found, ((str(path), ["what", "value"], rows),))
+
+
+def _damaged(found: FileDescription) -> str:
+    rows = sum(damage.stop - damage.start for damage in found.damages)
+    return f"{rows} rows damaged"
 
 
 def _yes(value: bool) -> str:

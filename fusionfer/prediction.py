@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from fusionfer.backbones import get_backbone
-from fusionfer.exceptions import FusionferWarning, ImageError, ModelError, WeightsError
+from fusionfer.backbones import BACKBONES, get_backbone
+from fusionfer.exceptions import FusionferWarning, ImageError, ModelError, WeightsError, unknown_name
 from fusionfer.extraction import block_key, compute_features, find_device
 from fusionfer.images import FaceSet
-from fusionfer.networks import LoadedBackbone, fetch, load_backbone, published_path
+from fusionfer.networks import LoadedBackbone, fetch, load_backbone
 from fusionfer.persistence import Model
 
 __all__ = ["Predictions", "load_networks", "predict"]
@@ -116,16 +116,19 @@ def predict(
         )  # fmt: skip
     if failed and on_error == "fail":
         i, reason = min(failed.items())
-        msg = f"{faces.ids[i]}: {reason}. Mend or remove it, or leave --on-error at skip."
+        msg = f"{faces.ids[i]}: {reason.rstrip('.')}. Mend or remove it, or leave --on-error at skip."
         raise ImageError(msg)
     kept = np.array([i for i in range(len(faces)) if i not in failed], dtype=np.intp)
     skipped = (*faces.skipped, *((str(faces.ids[i]), reason) for i, reason in sorted(failed.items())))
+    has_proba = hasattr(model.estimator, "predict_proba")
     if not len(kept):
         empty = np.empty(0, dtype=np.str_)
-        return Predictions(empty, empty, None, model.classes, skipped)
+        return Predictions(
+            empty, empty, np.empty((0, len(model.classes))) if has_proba else None, model.classes, skipped
+        )
     columns = [values[networks[name].backbone.name, block["level"]] for name, block in model.blocks.items()]
     X = np.concatenate(columns, axis=1)[kept]
-    proba = np.asarray(model.predict_proba(X)) if hasattr(model.estimator, "predict_proba") else None
+    proba = np.asarray(model.predict_proba(X)) if has_proba else None
     labels = np.asarray(model.predict(X)).astype(np.str_)
     return Predictions(faces.ids[kept], labels, proba, model.classes, skipped)
 
@@ -136,13 +139,19 @@ def load_networks(model: Model, weights: Any, device: Any, scratch: Path) -> dic
     needed: dict[tuple[str, str], list[str]] = {}
     for name, block in model.blocks.items():
         key = block["key"]
-        if "preprocess" not in key or not isinstance(key["preprocess"], dict) or "resize" not in key["preprocess"]:
+        rebuilt = block["backbone"] in BACKBONES or block["backbone"].startswith("timm:")
+        preprocess = key.get("preprocess")
+        if not rebuilt or not isinstance(preprocess, dict) or "resize" not in preprocess:
             msg = (
                 f"Block {name} was not extracted by fusionfer from one of its own backbones, so predict cannot compute "
                 "it from pictures. Compute the features yourself and call model.predict(X)."
             )
             raise ModelError(msg)
         needed.setdefault((block["backbone"], key["weights_sha256"]), []).append(name)
+    known = {backbone for backbone, _ in needed}
+    for given_name, _ in given:
+        if given_name is not None and given_name not in known:
+            raise unknown_name("backbone of the model", given_name, known, plural="backbones of the model")
     networks = {}
     for (backbone, sha256), names in needed.items():
         blocks = [model.blocks[name] for name in names]
@@ -184,18 +193,21 @@ def _find_weights(
         return str(bundled), 0
     candidates = [path for path in [origin.get("path")] if path]
     candidates += [path for name, path in given if name in (None, backbone)]
+    looked = []
     for path in candidates:
-        if Path(path).is_file() and _file_sha256(path) == sha256:
+        found = _file_sha256(path) if Path(path).is_file() else None
+        if found == sha256:
             return path, 0
+        looked.append(f"{path} (no such file)" if found is None else f"{path} (another one: {found[:12]}...)")
     published = next((w for w in get_backbone(backbone).weights if w.name == origin.get("name")), None)
     if published is not None:
-        candidates.append(str(published_path(published)))
         return str(fetch(published)), 0
     if origin.get("path") is None and backbone.startswith("timm:"):
         return "imagenet", 0
     msg = (
-        f"{backbone}: the model needs {origin.get('name')} (SHA-256 {sha256[:12]}...), which is not at "
-        f"{', '.join(candidates) or 'any known place'}. Give it: --weights {backbone}=PATH, or fit with --bundle."
+        f"{backbone}: the model needs the weights {origin.get('name')} with SHA-256 {sha256[:12]}... "
+        f"Looked at: {', '.join(looked) or 'no place, as none is recorded'}. "
+        f"Give them with --weights {backbone}=PATH, or bring them along with fit --bundle."
     )
     raise WeightsError(msg)
 

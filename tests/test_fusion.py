@@ -103,6 +103,7 @@ def test_column_names_follow_blocks():
     names = column_names({"resnet50:penultimate": slice(0, 2048), "x:multi@w": slice(2048, 2050)})
     assert names[17] == "resnet50.penultimate_0017"
     assert names[2049] == "x.multi@w_0001"
+    assert column_names({"timm:resnet18:multi": slice(0, 1)}).tolist() == ["timm:resnet18.multi_0000"]
     wide = column_names({"a": slice(0, 10_001)})
     assert wide[-1] == "a_10000"
     assert sorted(wide) == list(wide)

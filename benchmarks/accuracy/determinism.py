@@ -1,6 +1,6 @@
 """``python -m benchmarks.accuracy.determinism``: by how much features differ where equality is not promised.
 
-The same faces go through the same network in different company: alone, in batches of other sizes, with other neighbours,
+The same faces go through the same network in other company: alone, in batches of other sizes, with other neighbours,
 on other numbers of threads, with batch normalisation not folded, and on a GPU where there is one. Each is compared with
 batches of 32 on one thread. The figures of ``docs/determinism.md`` come from here.
 """
@@ -45,7 +45,9 @@ class Difference:
     def __str__(self) -> str:
         if not self.differ:
             return f"  {self.what:<44} equal to the bit"
-        return f"  {self.what:<44} {100 * self.differ:6.2f} %   {self.norm:8.1e}   {self.single:8.1e}   {self.labels:>4}"
+        return (
+            f"  {self.what:<44} {100 * self.differ:6.2f} %   {self.norm:8.1e}   {self.single:8.1e}   {self.labels:>4}"
+        )
 
 
 def compare(what: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> Difference:

@@ -61,7 +61,8 @@ def main(
     for name, folds in result.selector.scores_.items():
         kept = "yes" if name == result.selector.selected_ else ""
         inner = f"{100 * np.mean(folds):.1f} ± {100 * np.std(folds, ddof=1):.1f}"
-        test = f"{100 * rows[name].accuracy:.1f} | {100 * rows[name].balanced_accuracy:.1f}" if name in rows else "– | –"
+        tests = (rows[name].accuracy, rows[name].balanced_accuracy) if name in rows else ()
+        test = " | ".join(f"{100 * value:.1f}" for value in tests) or "– | –"
         print(f"| {name} | {inner} | {test} | {kept} |")
     print(result.selector.reason_)
 

@@ -54,9 +54,14 @@ class Run:
         assert code is not None
         return code
 
+    def wait_frozen(self) -> None:
+        """Return when SIGSTOP has stopped the process (Linux); fail if it ended instead."""
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert self.wait(0.002) is None, f"it ended with {self.wait(0)}"
+
 
 class ForkServer:
-    """The parent, as seen from the program that starts it; a context manager. One run at a time, of one thread for the sums."""
+    """The parent, as seen from the program that starts it; a context manager. One run at a time."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -79,6 +84,7 @@ class ForkServer:
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             pipe.close()
+        self._process.kill()  # torch takes seconds to say goodbye
         self._process.wait()
 
     def start(self, arguments: Sequence[str | Path], before: str = "") -> Run:
@@ -108,7 +114,6 @@ _last_words: list[Callable[[], object]] = []
 def main() -> None:
     """Import all that a run imports, then answer requests until stdin ends."""
     from fusionfer.cli import main as command
-
     from fusionfer.networks import import_torchvision
 
     import_torchvision()

@@ -39,7 +39,7 @@ def freeze(
     for _ in range(ATTEMPTS):
         process = start_fresh(arguments)
         while process.poll() is None and not arrived():
-            time.sleep(0.001)
+            time.sleep(0.004)
         if process.poll() is None:
             process.send_signal(signal.SIGSTOP)
             os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)

@@ -23,20 +23,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
-import h5py
-import numpy as np
 
 from benchmarks.reliability._forkserver import ForkServer
 from benchmarks.reliability._fresh import freeze, start_fresh
-from fusionfer.cache import CacheFolder, describe, read_feature_file
-from fusionfer.exceptions import IncompleteCacheError
+from benchmarks.reliability._judging import Reference, Wrong, check_equal, check_killed, contents, marks, phase
+from fusionfer.cache import CacheFolder
 from fusionfer.images import generate_faces
 
 __all__ = [
     "OPTIONS",
+    "ForkServer",
     "Job",
     "Reference",
     "Tally",
@@ -44,10 +42,13 @@ __all__ = [
     "check_equal",
     "check_killed",
     "contents",
+    "freeze",
     "marks",
     "older_cache",
+    "start_fresh",
     "torture",
     "torture_fresh",
+    "undisturbed",
     "write_faces",
 ]
 
@@ -57,10 +58,6 @@ OPTIONS = (
     "--batch-size", "4", "--device", "cpu",
 )  # fmt: skip
 LONGEST = 600.0  # seconds; a run that takes more hangs
-
-
-class Wrong(AssertionError):  # noqa: N818  (what it says of the cache is the point)
-    """A cache is not what it must be."""
 
 
 @dataclass(frozen=True)
@@ -89,47 +86,25 @@ class Job:
         return server.said()
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What undisturbed runs leave and take.
-
-    Attributes
-    ----------
-    files : dict of str to dict
-        Name of a file -> its `contents`.
-    older : dict of str to dict
-        The same of the files that were there before, if there were any.
-    seconds : float
-        How long a run takes.
-    steps : dict of str to int
-        Function of the cache -> steps in it during a run: before and after each call that changes files.
-    """
-
-    files: dict[str, dict[str, Any]]
-    older: dict[str, dict[str, Any]]
-    seconds: float
-    steps: dict[str, int]
-
-    @classmethod
-    def make(cls, server: ForkServer, job: Job, folder: Path, older: Path | None = None) -> Reference:
-        """Run the job twice into new caches, copies of `older` if there is one; the two must be equal."""
-        folder.mkdir()
-        caches = [folder / "once", folder / "twice"]
-        for cache in caches:
-            if older is not None:
-                shutil.copytree(older, cache)
-        counts = folder / "steps.json"
-        job.into(caches[0]).finish(server, before=f"count_steps({str(counts)!r})")
-        begin = time.monotonic()
-        job.into(caches[1]).finish(server)
-        seconds = time.monotonic() - begin
-        files, before = (
-            {path.name: contents(path) for path in CacheFolder(cache).files()} if cache is not None else {}
-            for cache in (caches[0], older)
-        )
-        reference = cls(files, before, seconds, json.loads(counts.read_text()))
-        check_equal(caches[1], reference)
-        return reference
+def undisturbed(server: ForkServer, job: Job, folder: Path, older: Path | None = None) -> Reference:
+    """Run the job twice into new caches, copies of `older` if there is one; the two must be equal."""
+    folder.mkdir()
+    caches = [folder / "once", folder / "twice"]
+    for cache in caches:
+        if older is not None:
+            shutil.copytree(older, cache)
+    counts = folder / "steps.json"
+    job.into(caches[0]).finish(server, before=f"count_steps({str(counts)!r})")
+    begin = time.monotonic()
+    job.into(caches[1]).finish(server)
+    seconds = time.monotonic() - begin
+    files, before = (
+        {path.name: contents(path) for path in CacheFolder(cache).files()} if cache is not None else {}
+        for cache in (caches[0], older)
+    )
+    reference = Reference(files, before, seconds, json.loads(counts.read_text()))
+    check_equal(caches[1], reference)
+    return reference
 
 
 @dataclass
@@ -222,7 +197,8 @@ def torture_fresh(server: ForkServer, job: Job, reference: Reference, *, kills: 
 
     Every other one is killed among the rows; for the others the clock decides, mostly for a moment among the imports.
     """
-    draw, tally, before = random.Random(seed), Tally(), {}
+    draw, tally, startup = random.Random(seed), Tally(), LONGEST
+    before: dict[str, int] = {}
 
     def more_rows() -> bool:
         found = marks(job.cache)
@@ -232,16 +208,16 @@ def torture_fresh(server: ForkServer, job: Job, reference: Reference, *, kills: 
         shutil.rmtree(job.cache)
         before.clear()
 
-    begin = time.monotonic()
     while tally.kills < kills:
         before.update(marks(job.cache))
-        if tally.kills % 2:
+        if tally.kills % 2 == 0:
+            begin = time.monotonic()
+            process = freeze(job.arguments, more_rows, begin_anew)
+            startup = min(startup, time.monotonic() - begin)
+        else:
             process = start_fresh(job.arguments)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(draw.uniform(0, start))
-        else:
-            process = freeze(job.arguments, more_rows, begin_anew)
-            start = time.monotonic() - begin
+                process.wait(draw.uniform(0, startup))
         process.kill()
         _, said = process.communicate()
         if process.returncode == 0:
@@ -258,87 +234,6 @@ def torture_fresh(server: ForkServer, job: Job, reference: Reference, *, kills: 
     check_equal(job.cache, reference)
     tally.jobs += 1
     return tally
-
-
-def contents(path: Path) -> dict[str, Any]:
-    """Return all that a file holds, by h5py alone, apart from the time at which it was made."""
-    with h5py.File(path, "r") as file:
-        arrays = {name: (item.shape, item.dtype.str, item[...].tobytes()) for name, item in file.items()}
-        return {**arrays, **{f"@{name}": value for name, value in file.attrs.items() if name != "created"}}
-
-
-def marks(cache: Path) -> dict[str, int]:
-    """Return name -> number of rows that are marked, for all that lies in the folder."""
-    folder = CacheFolder(cache)
-    return {path.name: int(np.count_nonzero(_rows(path)[0])) for path in [*folder.files(), *folder.parts()]}
-
-
-def check_killed(cache: Path, reference: Reference) -> None:
-    """Raise Wrong unless all that a killed process left is whole and true."""
-    folder = CacheFolder(cache)
-    for path in folder.files():
-        if contents(path) not in (reference.files[path.name], reference.older.get(path.name)):
-            msg = f"{path} was finished, and differs."
-            raise Wrong(msg)
-    for path in folder.parts():
-        damages = describe(path).damages
-        # Where images are added, the block under way may hold older rows too; its checksum is then that of before.
-        if len(damages) > bool(reference.older):
-            msg = f"{path}: {damages}"
-            raise Wrong(msg)
-        whole = reference.files[path.name.removesuffix(".part")]
-        state, features = _rows(path)
-        marked = state != 0
-        true_state, true_features = (
-            np.frombuffer(whole[name][2], whole[name][1]).reshape(whole[name][0]) for name in ("state", "features")
-        )
-        for what, is_, must in (("state", state, true_state), ("features", features, true_features)):
-            if is_[marked].tobytes() != must[marked].tobytes():
-                msg = f"{path}: {what} of rows that are marked differ."
-                raise Wrong(msg)
-        try:
-            read_feature_file(path)
-        except IncompleteCacheError:
-            continue
-        msg = f"{path} is unfinished and was read."
-        raise Wrong(msg)
-
-
-def check_equal(cache: Path, reference: Reference) -> None:
-    """Raise Wrong unless the cache is finished and holds just what the reference does."""
-    folder = CacheFolder(cache)
-    if folder.parts() or [path.name for path in folder.files()] != sorted(reference.files):
-        msg = f"{cache} holds {sorted(path.name for path in cache.iterdir())} instead of {sorted(reference.files)}."
-        raise Wrong(msg)
-    for path in folder.files():
-        found, wanted = contents(path), reference.files[path.name]
-        differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
-        if differing:
-            msg = f"{path} differs from the undisturbed one in {', '.join(differing)}."
-            raise Wrong(msg)
-
-
-def phase(before: dict[str, int], cache: Path, reference: Reference) -> str:
-    """Say how far a killed process had come, from what it left."""
-    after = marks(cache)
-    rows = next(iter(reference.files.values()))["state"][0][0]
-    renamed = [name for name in after if name in reference.files and after[name] == rows]
-    if list(cache.glob("*.new")):
-        return "while a file was made"
-    if after == before:
-        return "before it had written anything"
-    if len(renamed) == len(reference.files):
-        return "after the last rename"
-    if renamed and renamed != [name for name in before if name in renamed]:
-        return "between two renames"
-    if all(after.get(f"{name}.part") == rows for name in reference.files if name not in renamed):
-        return "between the last row and a rename"
-    return "among the rows" if sum(after.values()) > sum(before.values()) else "after a file was made"
-
-
-def _rows(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with h5py.File(path, "r") as file:
-        return file["state"][...], file["features"][...]
 
 
 def write_faces(folder: Path, n: int = 126, size: int = 32) -> None:
@@ -387,7 +282,7 @@ def main() -> None:
         if given.data is None:
             write_faces(data, given.faces)
         job = Job(data.resolve(), folder / "killed", tuple(given.options) or OPTIONS)
-        reference = Reference.make(server, job, folder / "whole")
+        reference = undisturbed(server, job, folder / "whole")
         print(f"An undisturbed run takes {reference.seconds:.2f} s after the imports.", flush=True)
         if given.kills:
             print("\n", torture(server, job, reference, kills=given.kills, seed=given.seed), sep="", flush=True)
@@ -396,7 +291,7 @@ def main() -> None:
             print(torture_fresh(server, job, reference, kills=given.fresh, seed=given.seed), flush=True)
         if given.added:
             older = older_cache(server, job, folder)
-            reference = Reference.make(server, job, folder / "added", older)
+            reference = undisturbed(server, job, folder / "added", older)
             print("\nA third of the images added to a cache.")
             print(torture(server, job, reference, kills=given.added, seed=given.seed, older=older), flush=True)
     print(f"\n{time.monotonic() - begin:.0f} s in all")

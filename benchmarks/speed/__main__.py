@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(BENCHMARKS)}; by default all")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions; medians are shown (default: %(default)s)")
     parser.add_argument(
-        "--images", type=int, default=256, help="extract: faces at 224 pixels; four times as many at 48 (%(default)s)"
+        "--images", type=int, default=256, help="extract: faces at 224 pixels; eight times as many at 48 (%(default)s)"
     )
     parser.add_argument(
         "--memory", type=int, nargs=2, metavar=("FEW", "MANY"), default=(256, 4096), help="extract: for peak memory"

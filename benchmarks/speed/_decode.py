@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -22,6 +22,8 @@ __all__ = ["run"]
 
 BATCH = 32
 
+Transform = Callable[[Image.Image], torch.Tensor]
+
 
 def run(rounds: int, n: int = 256) -> Iterator[Report]:
     """Decode grey JPEGs of 48 pixels, and write them normalised into a batch at 224 and at 48 pixels."""
@@ -36,7 +38,7 @@ def run(rounds: int, n: int = 256) -> Iterator[Report]:
             for i, stored in enumerate(files):
                 preprocess.into(decode_image(stored), out[i % BATCH])
 
-        def pillow(transform=transform, out: torch.Tensor = theirs) -> None:  # type: ignore[no-untyped-def]
+        def pillow(transform: Transform = transform, out: torch.Tensor = theirs) -> None:
             for i, stored in enumerate(files):
                 out[i % BATCH] = transform(Image.open(io.BytesIO(stored)).convert("RGB"))
 
@@ -63,7 +65,7 @@ def _grey_jpeg(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", grey)[1].tobytes()
 
 
-def _transform(preprocess: Preprocess):  # type: ignore[no-untyped-def]
+def _transform(preprocess: Preprocess) -> Transform:
     import_torchvision()
     from torchvision import transforms
 

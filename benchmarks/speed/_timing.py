@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Figure", "Report", "alternate", "machine", "ratio", "seconds"]
+__all__ = ["Figure", "Report", "alternate", "machine", "once", "ratio", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,11 @@ def seconds(what: str, taken: np.ndarray, *, per: int = 1, unit: str = "s", targ
     scaled = np.asarray(taken, float) / per * {"s": 1.0, "ms": 1e3}[unit]
     value, low, high = float(np.median(scaled)), float(scaled.min()), float(scaled.max())
     return Figure(what, value, low, high, unit, target, at_most=True)
+
+
+def once(what: str, value: float, unit: str, *, at_most: float | None = None) -> Figure:
+    """Return a figure that was measured once."""
+    return Figure(what, value, value, value, unit, at_most, at_most=at_most is not None)
 
 
 def machine() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from fusionfer.backbones import Backbone, Level, Preprocess
-from fusionfer.exceptions import WeightsError, WeightsUnavailableError, unknown_name
+from fusionfer.exceptions import WeightsUnavailableError, unknown_name
 from fusionfer.networks._download import fetch
 from fusionfer.networks._levels import LevelNetwork, fold_batch_norm
 from fusionfer.networks._vision import import_torchvision

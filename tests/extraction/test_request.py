@@ -37,9 +37,9 @@ def test_errors_come_before_anything_runs():
         parse_requests(["resnet50x"], "multi", "none", None)
     with pytest.raises(DataError, match="named once; more than once: resnet34"):
         parse_requests(["resnet34", "resnet34"], "multi", "none", None)
-    with pytest.raises(UnknownNameError, match="weights 'resnet50=w.pth': Unknown backbone 'resnet50'.*of this run"):
+    with pytest.raises(UnknownNameError, match=r"weights 'resnet50=w\.pth': Unknown backbone 'resnet50'.*of this run"):
         parse_requests(["resnet34"], "multi", "resnet50=w.pth", None)
-    with pytest.raises(DataError, match="resnet34: give one --weights, got a.pth, b.pth"):
+    with pytest.raises(DataError, match=r"resnet34: give one --weights, got a\.pth, b\.pth"):
         parse_requests(["resnet34"], "multi", ["a.pth", "b.pth"], None)
     with pytest.raises(WeightsError, match="at least 32 pixels, got 8"):
         parse_requests(["resnet34"], "multi", "none", 8)

@@ -53,9 +53,8 @@ def test_predictions_survive(make_model, data, tmp_path, estimator):
 def test_the_head_of_this_library_needs_no_trust(make_model, data, tmp_path):
     """Block scaling and the ECOC head, alone and inside the selector, load without being asked for."""
     from fusionfer.fusion import BlockScaler
-    from fusionfer.selection import HybridSelector
-
     from fusionfer.heads import make_head
+    from fusionfer.selection import HybridSelector
 
     blocks = {"a": slice(0, 2), "b": slice(2, 5)}
     for estimator in (

@@ -1,0 +1,185 @@
+"""``fusionfer evaluate``: every figure of a model on a split, and what it refuses."""
+
+import json
+import re
+import shutil
+
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+from fusionfer.features import Features
+from fusionfer.persistence import load_model
+
+
+@pytest.fixture
+def fitted(cli, make_cache, tmp_path):
+    """Return a function that makes caches of arrays and a model of them: (folder, model)."""
+
+    def make(name="arrays", **options):
+        folder, model = make_cache(name, **options), tmp_path / f"{name}.fusionfer"
+        outcome = cli("fit", folder, "--out", model, "--folds", 3, "-q")
+        assert outcome.code == 0, outcome.err
+        return folder, model
+
+    return make
+
+
+def refused(outcome, pattern):
+    assert outcome.code == 1
+    assert re.search(pattern, outcome.error), outcome.error
+
+
+def test_the_tables_have_every_class_and_figure(cli, shared_cache, shared_model):
+    """Per class, macro and weighted; the confusion matrix; the overall figures."""
+    outcome = cli("evaluate", shared_cache, "--model", shared_model)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("28 rows of split test; features ")
+    for text in ("precision", "recall (sensitivity)", "specificity", "F1", "Jaccard", "Dice", "ROC AUC",
+                 "macro average", "weighted average", "balanced accuracy", "as surprise"):  # fmt: skip
+        assert text in outcome.out
+
+
+def test_json_agrees_with_scikit_learn(cli, shared_cache, shared_model):
+    """The figures are those of scikit-learn on the model's own predictions of the test rows."""
+    outcome = cli("evaluate", shared_cache, "--model", shared_model, "--json")
+    found = json.loads(outcome.out)
+    model = load_model(shared_model)
+    rows = Features.read(shared_cache, list(model.blocks)).split("test")
+    predicted = model.predict(rows.X)
+    assert found["n"] == len(rows) == 28
+    assert found["accuracy"] == pytest.approx(accuracy_score(rows.y, predicted))
+    assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(rows.y, predicted))
+    assert found["macro"]["f1"] == pytest.approx(f1_score(rows.y, predicted, average="macro", zero_division=0))
+    assert found["weighted"]["f1"] == pytest.approx(f1_score(rows.y, predicted, average="weighted", zero_division=0))
+
+
+@pytest.mark.parametrize(("split", "n"), [("train", 56), ("train+test", 84), ("all", 84)])
+def test_other_splits(cli, shared_cache, shared_model, split, n):
+    """Any split, several, or all."""
+    outcome = cli("evaluate", shared_cache, "--model", shared_model, "--split", split)
+    assert outcome.code == 0
+    assert outcome.out.startswith(f"{n} rows of split {split}; ")
+
+
+def test_a_report_is_written_where_it_is_asked_for(cli, fitted, tmp_path):
+    """--report makes the page with its figures, and says where."""
+    folder, model = fitted()
+    outcome = cli("evaluate", folder, "--model", model, "--report", tmp_path / "report")
+    assert outcome.code == 0
+    page = re.search(r"^Report: (.+)$", outcome.out, re.MULTILINE)[1]
+    assert page.startswith(str(tmp_path / "report"))
+    assert (tmp_path / "report" / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_report_that_is_a_file(cli, fitted, tmp_path):
+    """--report names a folder; a file there is left as it is."""
+    folder, model = fitted()
+    (tmp_path / "report").write_text("mine")
+    outcome = cli("evaluate", folder, "--model", model, "--report", tmp_path / "report")
+    assert outcome.code == 2
+    assert (tmp_path / "report").read_text() == "mine"
+
+
+def test_a_split_that_is_not_there(cli, shared_cache, shared_model):
+    """The splits there are, with their sizes, and how splits come about."""
+    outcome = cli("evaluate", shared_cache, "--model", shared_model, "--split", "validation")
+    refused(outcome, r"Unknown split 'validation'.*test \(28 rows\), train \(56 rows\).*extract --split 70/30")
+
+
+def test_a_class_without_samples(cli, fitted):
+    """Its figures are stated as undefined, with the reason; nothing crashes, and nothing is silently zero."""
+    y = ["abc"[i % 3] if i < 40 else "ab"[i % 2] for i in range(60)]
+    folder, model = fitted(y=y)
+    outcome = cli("evaluate", folder, "--model", model)
+    assert outcome.code == 0
+    assert re.search(r"^ c +0 .*–", outcome.out, re.MULTILINE)
+    assert re.search(r"^ recall \(sensitivity\) +c +no samples of this class$", outcome.out, re.MULTILINE)
+    found = json.loads(cli("evaluate", folder, "--model", model, "--json").out)
+    assert found["per_class"]["c"]["support"] == 0
+    assert found["per_class"]["c"]["recall"] is None
+    assert {"metric": "recall", "of": "c", "reason": "no samples of this class"} in found["undefined"]
+
+
+def test_a_class_that_the_model_does_not_know(cli, fitted):
+    """Labels that were never trained cannot be scored; both lists are shown."""
+    folder, model = fitted(y=["ab"[i % 2] if i < 50 else "c" for i in range(60)])
+    refused(cli("evaluate", folder, "--model", model), r"knows the classes a, b; .* none of them: c\. Map or drop")
+
+
+def test_rows_without_a_label(cli, fitted):
+    """They are left out and counted; none at all is an error."""
+    folder, model = fitted(y=["ab"[i % 2] if i < 55 else "" for i in range(60)])
+    outcome = cli("evaluate", folder, "--model", model)
+    assert outcome.code == 0
+    assert outcome.out.startswith("15 rows of split test")
+    assert "5 rows without a label are left out" in outcome.err
+    folder, model = fitted("none", y=["ab"[i % 2] if i < 40 else "" for i in range(60)])
+    refused(cli("evaluate", folder, "--model", model), r"None of the 20 rows of split 'test' has a label")
+
+
+def test_features_of_other_weights(cli, shared_faces, shared_cache, shared_model, tmp_path):
+    """A model refuses features that other weights computed, and names the field."""
+    options = ["--backbone", "resnet34", "--backbone", "mobilenet_v2", "--weights", "none", "--size", 32, "--seed", 1]
+    assert cli("extract", shared_faces / "test", *options, "--cache", tmp_path / "c").code == 0
+    refused(
+        cli("evaluate", tmp_path / "c", "--model", shared_model, "--split", "all"),
+        r"not what \S+ was fitted on\. .*weights_sha256 is '\w+' in the model, '\w+' in the features",
+    )
+
+
+def test_features_of_another_size(cli, shared_faces, shared_model, tmp_path):
+    """The preprocessing is part of what a feature is."""
+    options = ["--backbone", "resnet34", "--backbone", "mobilenet_v2", "--weights", "none", "--size", 40]
+    assert cli("extract", shared_faces / "test", *options, "--cache", tmp_path / "c").code == 0
+    refused(
+        cli("evaluate", tmp_path / "c", "--model", shared_model, "--split", "all"),
+        r"preprocess\.size is 32 in the model, 40 in the features",
+    )
+
+
+def test_a_block_is_missing(cli, shared_model, fitted):
+    """The missing block, and what is there."""
+    folder, _ = fitted()
+    refused(cli("evaluate", folder, "--model", shared_model), r":penultimate is missing \(there is: left, right\)")
+
+
+def test_the_right_one_of_two_caches_is_taken(cli, shared_faces, cache, shared_model):
+    """Beside features of other weights the model finds its own, without being told."""
+    alone = cli("evaluate", cache, "--model", shared_model).out
+    for backbone in ("resnet34", "mobilenet_v2"):
+        options = ["--backbone", backbone, "--weights", "none", "--size", 32, "--seed", 1]
+        assert cli("extract", shared_faces, *options, "--cache", cache).code == 0
+    outcome = cli("evaluate", cache, "--model", shared_model)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == alone
+
+
+@pytest.mark.parametrize(
+    ("content", "pattern"),
+    [
+        (None, r"There is no model \S+m$"),
+        (b"", r"m is no fusionfer model, or is damaged: it is empty"),
+        (b"\x80\x05]\x94.", r"looks like a pickle .* never opened"),
+        (b"\x89HDF\r\n\x1a\n", r"it is an HDF5 file, perhaps a feature cache"),
+    ],
+)
+def test_a_file_that_is_no_model(cli, make_cache, tmp_path, content, pattern):
+    """Missing, empty, a pickle, a cache: said as what it is, and never executed."""
+    if content is not None:
+        (tmp_path / "m").write_bytes(content)
+    outcome = cli("evaluate", make_cache(), "--model", tmp_path / "m")
+    refused(outcome, pattern.replace("m$", r"m\.$"))
+
+
+def test_a_truncated_model(cli, fitted, tmp_path):
+    """A model that is cut off is not half-read."""
+    folder, model = fitted()
+    model.write_bytes(model.read_bytes()[:-200])
+    refused(cli("evaluate", folder, "--model", model), r"is no fusionfer model, or is damaged: ")
+
+
+def test_a_cache_that_is_gone(cli, fitted):
+    """The folder of the features can vanish after the fit."""
+    folder, model = fitted()
+    shutil.rmtree(folder)
+    refused(cli("evaluate", folder, "--model", model), r"no such folder\. Run `fusionfer extract")

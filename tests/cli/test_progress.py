@@ -1,0 +1,95 @@
+"""Progress: a bar on a terminal, a line now and then elsewhere, nothing when quiet; never on stdout."""
+
+import io
+import sys
+
+import pytest
+
+import fusionfer.cli.progress as room
+from fusionfer.cli.progress import progress_bar
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a clock that is moved by hand."""
+
+    class Clock:
+        now = 100.0
+
+        def monotonic(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(room, "time", clock)
+    return clock
+
+
+def test_quiet_gives_no_callable():
+    """Library functions take None for silence."""
+    with progress_bar(quiet=True) as progress:
+        assert progress is None
+
+
+def test_a_short_step_says_nothing_in_a_log(capsys, clock):
+    """Without a terminal, steps of less than fifteen seconds leave no line."""
+    with progress_bar() as progress:
+        progress(1, 10, "extracting")
+        clock.now += 14.9
+        progress(10, 10, "extracting")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_long_step_says_how_far_it_is(capsys, clock):
+    """Every fifteen seconds a line: how many, how fast, how long to go."""
+    with progress_bar() as progress:
+        progress(0, 1000, "extracting")
+        for done in range(100, 1001, 100):
+            clock.now += 5.0
+            progress(done, 1000, "extracting")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "extracting: 300 of 1,000, 20.0/s, 35 s left",
+        "extracting: 600 of 1,000, 20.0/s, 20 s left",
+        "extracting: 900 of 1,000, 20.0/s, 5 s left",
+    ]
+
+
+def test_steps_are_timed_each_on_its_own(capsys, clock):
+    """A step's rate does not count the time of the step before."""
+    with progress_bar() as progress:
+        progress(0, 10, "checking images")
+        clock.now += 100.0
+        progress(0, 50, "extracting")
+        clock.now += 20.0
+        progress(40, 50, "extracting")
+    assert capsys.readouterr().err == "extracting: 40 of 50, 2.0/s, 5 s left\n"
+
+
+def test_an_unknown_total_is_no_division_by_zero(capsys, clock):
+    """A download without a length still reports."""
+    with progress_bar() as progress:
+        progress(0, 0, "download")
+        clock.now += 20.0
+        progress(40, 0, "download")
+    assert capsys.readouterr().err.startswith("download: 40")
+
+
+def test_on_a_terminal_there_is_a_bar(monkeypatch):
+    """A terminal gets names and counts of the steps, and is clean afterwards."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar() as progress:
+        progress(0, 20, "extracting")
+        progress(20, 20, "extracting")
+        progress(5, 0, "download")
+    shown = terminal.getvalue()
+    assert "extracting" in shown
+    assert "20/20" in shown
+    assert shown.endswith("\x1b[2K")  # transient: the last line is erased

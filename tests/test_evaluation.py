@@ -1,0 +1,111 @@
+"""evaluate: the model's columns are found by name, and every figure is that of scikit-learn."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
+
+from fusionfer.evaluation import evaluate, model_columns, read_for_model
+from fusionfer.exceptions import DataError, ModelError, UnknownNameError
+from fusionfer.features import Features
+from fusionfer.fitting import fit
+
+
+@pytest.fixture
+def fitted(make_features):
+    """Features of three classes, and a model of both blocks."""
+    features = make_features(y=["abc"[i % 3] for i in range(60)])
+    model = fit(features, cv=3, min_gain=0.0).model
+    return features, model
+
+
+def test_the_figures_are_those_of_scikit_learn(fitted):
+    """Accuracy, precision, recall, F1 and AUC, from the model's own predictions."""
+    features, model = fitted
+    result = evaluate(features, model)
+    rows = features.split("test")
+    assert result.ids.tolist() == rows.ids.tolist()
+    assert result.y_true.tolist() == rows.y.tolist()
+    assert np.array_equal(result.y_pred, model.predict(model_columns(rows, model)))
+    assert result.scores.accuracy == pytest.approx(accuracy_score(result.y_true, result.y_pred))
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        result.y_true, result.y_pred, average="macro", zero_division=0
+    )
+    found = result.scores.to_dict()
+    assert found["macro"]["precision"] == pytest.approx(precision)
+    assert found["macro"]["recall"] == pytest.approx(recall)
+    assert found["macro"]["f1"] == pytest.approx(f1)
+    auc = roc_auc_score(result.y_true, result.proba, multi_class="ovr", average="macro")
+    assert found["roc_auc"] == pytest.approx(auc)
+
+
+def test_columns_are_found_by_name(fitted):
+    """Blocks in another order, with one more between them, give the same scores."""
+    features, model = fitted
+    left, right = features.block("left"), features.block("right")
+    noise = np.zeros((60, 2), np.float32)
+    blocks = {"right": slice(0, 3), "noise": slice(3, 5), "left": slice(5, 8)}
+    turned = Features.from_arrays(features.ids, np.hstack([right, noise, left]), features.y, blocks, features.splits)
+    assert np.array_equal(evaluate(features, model).y_pred, evaluate(turned, model).y_pred)
+
+
+def test_splits(fitted):
+    """One, several, all; an unknown one is refused with those there are."""
+    features, model = fitted
+    assert len(evaluate(features, model, "train").ids) == 40
+    assert len(evaluate(features, model, "train+test").ids) == 60
+    assert len(evaluate(features, model, "all").ids) == 60
+    with pytest.raises(UnknownNameError, match=r"Unknown split 'validation'.*test \(20 rows\)"):
+        evaluate(features, model, "validation")
+
+
+def test_a_missing_block_is_refused(fitted):
+    """A model of both blocks does not score one of them."""
+    features, model = fitted
+    gone = list(model.blocks)[0]
+    other = next(name for name in features.blocks if name != gone)
+    with pytest.raises(ModelError, match=f"{gone} is missing"):
+        evaluate(features.only(other), model)
+
+
+def test_labels_that_were_never_trained(fitted):
+    """They cannot be scored."""
+    features, model = fitted
+    y = features.y.astype(object)
+    y[59] = "zeal"
+    with pytest.raises(DataError, match=r"knows the classes a, b, c; .*'test' are none of them: zeal"):
+        evaluate(replace(features, y=y.astype(str)), model)
+
+
+def test_rows_without_labels(fitted):
+    """They are left out with a note; none at all is an error."""
+    features, model = fitted
+    y = features.y.copy()
+    y[50:] = ""
+    result = evaluate(replace(features, y=y), model)
+    assert len(result.ids) == 10
+    assert result.notes == ("10 rows without a label are left out.",)
+    y[40:] = ""
+    with pytest.raises(DataError, match=r"None of the 20 rows of split 'test' has a label"):
+        evaluate(replace(features, y=y), model)
+
+
+def test_read_for_model_reads_its_blocks_only(fitted, tmp_path):
+    """From a folder with more, the model's own blocks come back under its names, with equal scores."""
+    features, model = fitted
+    features.to_hdf5(tmp_path)
+    stored = Features.read(tmp_path)
+    one = fit(stored.only("right"), cv=3).model
+    found = read_for_model(tmp_path, one)
+    assert list(found.blocks) == ["right"]
+    assert evaluate(found, one).scores.accuracy == evaluate(stored, one).scores.accuracy
+
+
+def test_read_for_model_names_what_differs(make_features, tmp_path):
+    """The same block with other content is refused by its key."""
+    make_features(seed=0).to_hdf5(tmp_path / "one")
+    make_features(seed=1).to_hdf5(tmp_path / "two")
+    model = fit(Features.read(tmp_path / "one"), cv=3).model
+    with pytest.raises(ModelError, match=r"content_sha256 is '\w+' in the model, '\w+' in the features"):
+        read_for_model(tmp_path / "two", model)

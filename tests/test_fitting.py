@@ -1,0 +1,171 @@
+"""fit: trains on the rows of a split alone, records what it did, and finds what splits share."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from fusionfer.exceptions import DataError, ModelError, UnknownNameError
+from fusionfer.features import Features
+from fusionfer.fitting import SCORINGS, find_leaks, fit, weight_paths
+from fusionfer.heads import make_head
+from fusionfer.selection import HybridSelector
+
+
+def test_the_result_is_that_of_the_selector(make_features):
+    """fit adds nothing to HybridSelector on the training rows but the record."""
+    features = make_features()
+    rows = features.split("train")
+    ours = fit(features, "ecoc", cv=3, random_state=5)
+    theirs = HybridSelector(make_head("ecoc"), blocks=rows.blocks, cv=3, scale="equal", random_state=5)
+    theirs.fit(rows.X, rows.y)
+    assert ours.n == 40
+    assert ours.model.selection["selected"] == theirs.selected_
+    assert ours.model.selection["reason"] == theirs.reason_
+    for name, scores in theirs.scores_.items():
+        assert np.array_equal(ours.model.selection["scores"][name], scores)
+
+
+def test_the_test_split_is_never_looked_at(make_features):
+    """Other features and labels of the test rows change nothing."""
+    features = make_features()
+    X, y = features.X.copy(), features.y.copy()
+    X[40:], y[40:] = 1e6, "c"
+    spoiled = Features.from_arrays(features.ids, X, y, features.blocks, features.splits)
+    one, two = fit(features, cv=3), fit(spoiled, cv=3)
+    assert one.model.selection == two.model.selection
+    assert one.model.classes == two.model.classes == ("a", "b")
+    rows = np.random.default_rng(1).normal(size=(9, one.model.n_columns)).astype(np.float32)
+    assert np.array_equal(one.model.predict_proba(rows), two.model.predict_proba(rows))
+
+
+def test_the_model_records_how_it_came_about(make_features):
+    """Rows, split, head, scale, seed and counts are in the model, and the blocks of the winner only."""
+    result = fit(make_features(), "ecoc", cv=3, scale="standard", random_state=7, scoring="f1_macro", min_gain=1.0)
+    model = result.model
+    assert model.selection["selected"] in {"left", "right"}  # a gain of 1 cannot be reached
+    assert list(model.blocks) == [model.selection["selected"]]
+    assert model.n_columns == 3
+    assert model.training["counts"] == {"a": 20, "b": 20}
+    wanted = {"n": 40, "split": "train", "head": "ecoc", "scale": "standard", "random_state": 7}
+    assert wanted.items() <= model.training.items()
+    assert model.selection["scoring"] == "f1_macro"
+    assert model.selection["folds"] == 3
+
+
+def test_groups_stay_together_and_that_is_recorded(make_features):
+    """Groups are handed to the selection; a row without one is its own."""
+    grouped = fit(make_features(groups=[f"g{i // 4}" if i < 36 else "" for i in range(60)]), cv=3)
+    assert grouped.model.selection["grouped"] is True
+    assert fit(make_features(), cv=3).model.selection["grouped"] is False
+
+
+def test_any_classifier_is_a_head(make_features):
+    """scikit-learn's own classifiers are taken as they are."""
+    result = fit(make_features(), LogisticRegression(C=0.5), cv=3)
+    assert result.model.training["head"] == "LogisticRegression"
+    assert result.model.training["params"]["C"] == "0.5"
+
+
+def test_parameters_reach_the_head(make_features):
+    """params are those of the head, and unknown ones are refused."""
+    assert fit(make_features(), cv=3, params={"C": 0.25}).model.training["params"]["C"] == "0.25"
+    with pytest.raises((TypeError, ValueError, LookupError), match="nonsense"):
+        fit(make_features(), cv=3, params={"nonsense": 1})
+
+
+@pytest.mark.parametrize("scoring", SCORINGS)
+def test_every_scoring_works_for_two_and_three_classes(make_features, scoring):
+    """What is offered never fails in the middle of the folds."""
+    for classes in ("ab", "abc"):
+        features = make_features(y=[classes[i % len(classes)] for i in range(60)])
+        scores = fit(features, cv=2, scoring=scoring).model.selection["scores"]
+        assert np.isfinite([value for values in scores.values() for value in values]).all()
+
+
+def test_an_unknown_scoring_is_refused_at_once(make_features):
+    """With the ones that are known."""
+    with pytest.raises(UnknownNameError, match=r"Unknown scoring 'auc'\. Known scorings: accuracy, "):
+        fit(make_features(), scoring="auc")
+
+
+def test_several_splits_are_joined(make_features):
+    """train+test takes both."""
+    assert fit(make_features(), cv=3, split="train+test").n == 60
+
+
+def test_without_splits_all_rows_are_taken(make_features):
+    """And a note says that nothing is held out."""
+    result = fit(make_features(splits=None), cv=3)
+    assert result.n == 60
+    assert any("no split" in note for note in result.notes)
+
+
+def test_rows_without_a_label_are_left_out_and_counted(make_features):
+    """They play no part."""
+    result = fit(make_features(y=["ab"[i % 2] if i >= 6 else "" for i in range(60)]), cv=3)
+    assert result.n == 34
+    assert "6 rows without a label are left out." in result.notes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"y": [""] * 60}, r"None of the 40 rows of split 'train' has a label"),
+        ({"y": [""] * 60, "splits": None}, r"None of the 60 rows has a label"),
+        ({"y": ["a"] * 60}, r"at least two classes; all 40 rows of split 'train' are 'a'\."),
+        ({"y": ["a"] * 60, "splits": None}, r"at least two classes; all 60 rows are 'a'\."),
+        ({"y": ["c"] + ["a", "b"] * 29 + ["a"]}, r"Too few rows for 5 folds of class c \(1\)"),
+    ],
+)
+def test_rows_that_cannot_be_learned_from(make_features, options, message):
+    """One sentence says what is missing."""
+    with pytest.raises(DataError, match=message):
+        fit(make_features(**options))
+
+
+def test_leaks_are_counted(make_features):
+    """Groups on both sides, with the rows outside; without groups or splits there is nothing to find."""
+    features = make_features(groups=["x" if i in {0, 1, 50, 51, 52} else f"g{i}" for i in range(60)])
+    assert find_leaks(features, "train") == ("1 groups of split train are in other splits too (3 rows there).",)
+    assert find_leaks(features, "train+test") == ()
+    assert find_leaks(make_features(), "train") == ()
+    assert find_leaks(make_features(splits=None, groups=["x"] * 60), "train") == ()
+
+
+def test_equal_images_are_a_leak(make_features):
+    """The same bytes in train and test are found by their hash, whatever the files are called."""
+    from dataclasses import replace
+
+    digests = np.array([f"{i:064x}" for i in range(60)])
+    digests[55] = digests[3]
+    (found,) = find_leaks(replace(make_features(), digests=digests), "train")
+    assert found == "1 images, equal to the byte, of split train are in other splits too (1 rows there)."
+
+
+def test_weight_paths(make_features, tmp_path):
+    """A file per backbone where there is one, none for seeds; a missing file says which block needs it."""
+    from dataclasses import replace
+
+    path = tmp_path / "w.pth"
+    path.write_bytes(b"w")
+    model = fit(make_features(), cv=3).model
+    name, block = next(iter(model.blocks.items()))
+
+    def with_weights(weights):
+        return replace(model, blocks={**model.blocks, name: {**block, "record": {"weights": weights}}})
+
+    others = {n: {**b, "record": {"weights": {"seed": 0}}} for n, b in model.blocks.items() if n != name}
+    model = replace(model, blocks={name: block, **others})
+    assert weight_paths(with_weights({"path": str(path), "seed": None})) == {block["backbone"]: str(path)}
+    assert weight_paths(with_weights({"path": None, "seed": 3})) == {}
+    path.unlink()
+    with pytest.raises(ModelError, match=rf"The weights of {name} cannot be bundled: {path} is not there"):
+        weight_paths(with_weights({"path": str(path), "seed": None}))
+
+
+def test_progress_ends_at_its_total(make_features):
+    """A bar that is fed from it gets full."""
+    calls = []
+    fit(make_features(), cv=3, progress=lambda done, total, what: calls.append((done, total, what)))
+    assert calls[-1][0] == calls[-1][1] > 0
+    assert {type(what) for _, _, what in calls} == {str}
