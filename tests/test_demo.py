@@ -75,7 +75,7 @@ def test_auto_takes_imagenet_weights_where_they_are(monkeypatch, tmp_path, there
     """With weights at hand they are used; without, random ones, and the note says why."""
     used = {}
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def fetch(weights, **options):
@@ -85,12 +85,12 @@ def test_auto_takes_imagenet_weights_where_they_are(monkeypatch, tmp_path, there
 
     def extract_to_cache(faces, backbones, levels, **options):
         used.update(options)
-        raise Enough
+        raise EnoughError
 
     monkeypatch.setattr(room, "fetch", fetch)
     monkeypatch.setattr(room, "extract_to_cache", extract_to_cache)
     said = []
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         run_demo(tmp_path, n_identities=12, takes=1, size=32, say=said.append)
     assert used["weights"] == ("imagenet" if there else "none")
     assert said[0] == note
@@ -110,6 +110,6 @@ def test_the_faces_are_neither_easy_nor_hopeless(tmp_path):
         faces = generate_faces(n_identities=42, takes=3, size=64, seed=0, hide=hide)
         features = extract(faces, "resnet34", cache=tmp_path / str(hide), weights="none", size=64)
         accuracy[hide] = accuracy_of_a_linear_head(features)
-    print(f"linear head on random ResNet34 at 64 pixels: {accuracy[None]:.1f} %, no mouth {accuracy['mouth']:.1f} %")
+    print(f"linear head: {accuracy[None]:.1f} %, without mouth {accuracy['mouth']:.1f} %")  # noqa: T201
     assert 40 < accuracy[None] < 95
     assert accuracy[None] - accuracy["mouth"] >= 8

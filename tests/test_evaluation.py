@@ -63,7 +63,7 @@ def test_splits(fitted):
 def test_a_missing_block_is_refused(fitted):
     """A model of both blocks does not score one of them."""
     features, model = fitted
-    gone = list(model.blocks)[0]
+    gone = next(iter(model.blocks))
     other = next(name for name in features.blocks if name != gone)
     with pytest.raises(ModelError, match=f"{gone} is missing"):
         evaluate(features.only(other), model)
@@ -93,7 +93,7 @@ def test_rows_without_labels(fitted):
 
 def test_read_for_model_reads_its_blocks_only(fitted, tmp_path):
     """From a folder with more, the model's own blocks come back under its names, with equal scores."""
-    features, model = fitted
+    features, _ = fitted
     features.to_hdf5(tmp_path)
     stored = Features.read(tmp_path)
     one = fit(stored.only("right"), cv=3).model

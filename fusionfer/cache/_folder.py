@@ -188,7 +188,10 @@ class CacheFolder:
         self._require_lock()
         if begun:
             state, lost = trusted_state(begun)
-            if begun.rows.same_as(rows):
+            damaged = not np.array_equal(state, begun.state)
+            # A kill between two writes of a block that also holds rows taken over can leave it damaged: these rows are
+            # then taken again from the complete file, which still has them.
+            if begun.rows.same_as(rows) and not (damaged and whole):
                 why = f"{part.name} is continued: {int(np.sum(state != ABSENT))} of {len(rows)} rows are there."
                 return FeatureFile(path, part, begun.layout, state, "resume", why)
             why = why if whole else "; ".join(filter(None, [begun.rows.difference(rows), lost]))

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -53,8 +53,7 @@ def folder_lock(folder: Path, timeout: float) -> Iterator[None]:
         # Some releases of filelock fall back to a mere marker file, which outlives a dead owner.
         if isinstance(lock, filelock.SoftFileLock):
             raise _no_locks(folder)
-        with disk_errors(folder, "write in", "Nothing was computed yet. Free space and run the same command again."):
-            _sign(folder)
+        _sign(folder)
         yield
     finally:
         lock.release()
@@ -66,12 +65,21 @@ def _no_locks(folder: Path) -> CacheError:
 
 
 def _sign(folder: Path) -> None:
-    """Write who holds the lock; by a rename, so that a reader never finds half of it."""
+    """Write who holds the lock; by a rename, so that a reader never finds half of it.
+
+    On a full disk the note is left out, since a hit, or a resume whose room is reserved, needs no more space; no name
+    is better than that of an earlier owner.
+    """
     since = datetime.now().astimezone().isoformat(timespec="seconds")
     text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
     draft = folder / (OWNER + ".new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(folder / OWNER)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(folder / OWNER)
+    except OSError:
+        for stale in (draft, folder / OWNER):
+            with suppress(OSError):
+                stale.unlink()
 
 
 def _owner(folder: Path) -> str:

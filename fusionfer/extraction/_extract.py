@@ -28,6 +28,7 @@ from fusionfer.networks import LoadedBackbone, load_backbone
 __all__ = ["BATCH_SIZE", "ExtractionReport", "extract", "extract_to_cache"]
 
 BATCH_SIZE = 32
+EXTRACTING = "extracting"
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ def extract_to_cache(
     requests = parse_requests(backbones, levels, weights, size)
     for request in requests:  # a preprocessing without description is refused before any weights are loaded
         block_key(request.backbone, request.levels[0], "", faces.decoder)
+    progress = _watched(progress, stop)
     folder = CacheFolder(cache)
     with folder.lock(), contextlib.ExitStack() as stack:
         loaded = [
@@ -218,7 +220,7 @@ def _one_pass(
     batch_size: int,
     device: torch.device,
     on_error: str,
-    progress: Progress | None,
+    progress: Progress,
     stop: threading.Event | None,
 ) -> int:
     """Compute and commit what any of the files still lacks; return the number of rows."""
@@ -238,8 +240,7 @@ def _one_pass(
             for name, job in jobs.items():
                 _commit(job, batch, batch.values[name])
             done += int(todo[batch.start : batch.start + batch.size].sum())
-            if progress is not None:
-                progress(done, total, "extracting")
+            progress(done, total, EXTRACTING)
             if stop is not None and stop.is_set() and done < total:
                 msg = f"Stopped after {done} of {total} images; they are kept. Run the same command again to go on."
                 raise ExtractionInterrupted(msg)
@@ -255,7 +256,20 @@ def _commit(job: FeatureFile, batch: Vectors, X: np.ndarray) -> None:
         job.commit(batch.start, X, done, failed)
 
 
-def _row_table(faces: FaceSet, progress: Progress | None) -> RowTable:
+def _watched(progress: Progress | None, stop: threading.Event | None) -> Progress:
+    """Return a `progress` that also ends downloads and the check of images when asked to stop."""
+
+    def watched(done: int, total: int, what: str) -> None:
+        if progress is not None:
+            progress(done, total, what)
+        if stop is not None and stop.is_set() and what != EXTRACTING:  # extracting first commits its batch
+            msg = f"Stopped while {what}; nothing was computed in this run. Run the same command again."
+            raise ExtractionInterrupted(msg)
+
+    return watched
+
+
+def _row_table(faces: FaceSet, progress: Progress) -> RowTable:
     """Hash every picture as it is stored, so that a hit is proven and not assumed."""
     n = len(faces)
     digests = np.full(n, "", dtype="<U64")
@@ -268,8 +282,7 @@ def _row_table(faces: FaceSet, progress: Progress | None) -> RowTable:
 
     with ThreadPoolExecutor(2, thread_name_prefix="hash") as pool:
         for end in pool.map(hash_slice, range(0, n, 512)):
-            if progress is not None:
-                progress(end, n, "checking images")
+            progress(end, n, "checking images")
     return RowTable(faces.ids, faces.labels, faces.splits, faces.groups, digests)
 
 

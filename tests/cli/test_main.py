@@ -172,7 +172,7 @@ def test_a_process_returns_the_codes(tmp_path):
     """``python -m fusionfer`` passes the codes on to the shell, and starts without torch; the time is printed."""
     begin = time.perf_counter()
     done = process("--help")
-    print(f"fusionfer --help took {time.perf_counter() - begin:.2f} s")
+    print(f"fusionfer --help took {time.perf_counter() - begin:.2f} s")  # noqa: T201
     assert (done.returncode, done.stderr) == (0, "")
     failed = process("info", tmp_path / "missing")
     assert (failed.returncode, failed.stdout) == (1, "")
@@ -191,7 +191,7 @@ def test_fit_loads_neither_torch_nor_opencv(shared_cache, tmp_path):
     )
     begin = time.perf_counter()
     done = process("fit", shared_cache, "--folds", 2, "--out", tmp_path / "m", code=code)
-    print(f"fusionfer fit took {time.perf_counter() - begin:.2f} s")
+    print(f"fusionfer fit took {time.perf_counter() - begin:.2f} s")  # noqa: T201
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "LOADED []"
 

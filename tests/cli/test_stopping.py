@@ -19,11 +19,16 @@ SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 def test_the_first_signal_asks(number, code, capsys):
     """It sets the event, says so, and the exit code is the signal's."""
     before = signal.getsignal(number)
-    with pytest.raises(ExtractionInterrupted) as error, stopping() as stop:
-        signal.raise_signal(number)
-        assert stop.is_set()
-        msg = "Stopped after 3 of 9."
-        raise ExtractionInterrupted(msg)
+
+    def work():
+        with stopping() as stop:
+            signal.raise_signal(number)
+            assert stop.is_set()
+            msg = "Stopped after 3 of 9."
+            raise ExtractionInterrupted(msg)
+
+    with pytest.raises(ExtractionInterrupted) as error:
+        work()
     assert error.value.exit_code == code
     assert "stopping after this batch" in capsys.readouterr().err
     assert signal.getsignal(number) is before
@@ -32,9 +37,14 @@ def test_the_first_signal_asks(number, code, capsys):
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_the_second_signal_stops_at_once(number, code, capsys):
     """Whoever asks twice is not made to wait, and gets the same exit code."""
-    with pytest.raises(SystemExit) as exit_, stopping():
-        signal.raise_signal(number)
-        signal.raise_signal(number)
+
+    def work():
+        with stopping():
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+
+    with pytest.raises(SystemExit) as exit_:
+        work()
     assert exit_.value.code == code
     assert "stopped at once" in capsys.readouterr().err
 

@@ -91,12 +91,23 @@ def test_a_resumed_run_keeps_its_batch_size(tmp_path, make_faces, make_backbone)
     """Another --batch-size on resuming would change bits: the recorded one is used."""
     faces, backbone = make_faces(), make_backbone()
     stop = threading.Event()
-    stop.set()
-    with pytest.raises(ExtractionInterrupted):
-        run(faces, backbone, tmp_path, stop=stop)
+    with pytest.raises(ExtractionInterrupted, match="Stopped after 8 of 50"):
+        run(
+            faces, backbone, tmp_path, stop=stop, progress=lambda done, total, what: what == "extracting" and stop.set()
+        )
     backbone.module.shapes.clear()
     extract_to_cache(faces, backbone, "out", cache=tmp_path, batch_size=16)
     assert {shape[0] for shape in backbone.module.shapes} == {1, 8}
+
+
+def test_a_stop_while_images_are_checked_does_not_wait_for_the_first_batch(tmp_path, make_faces, make_backbone):
+    """Asked to stop before anything is computed, it says so and leaves no file."""
+    backbone, stop = make_backbone(), threading.Event()
+    stop.set()
+    with pytest.raises(ExtractionInterrupted, match="Stopped while checking images; nothing was computed"):
+        run(make_faces(), backbone, tmp_path, stop=stop)
+    assert images(backbone) == 0
+    assert not [path for path in tmp_path.iterdir() if path.suffix in {".h5", ".part"}]
 
 
 def test_only_new_and_changed_images_are_computed(tmp_path, make_faces, make_backbone):
