@@ -73,6 +73,7 @@ def test_parameters_reach_the_head(make_features):
         fit(make_features(), cv=3, params={"nonsense": 1})
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 @pytest.mark.parametrize("scoring", SCORINGS)
 def test_every_scoring_works_for_two_and_three_classes(make_features, scoring):
     """What is offered never fails in the middle of the folds."""
