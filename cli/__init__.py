@@ -31,6 +31,7 @@ _OPTIONS = {
     "cv(?==)": "--folds",
     "group_column": "--group-column",
     "label_column": "--label-column",
+    "max_pixels": "--max-pixels",
     "on_error": "--on-error",
     "path_column": "--path-column",
     "split_column": "--split-column",

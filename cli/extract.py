@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import batch_size_option, device_option, quiet_option, seed_option
+from .options import batch_size_option, device_option, max_pixels_option, quiet_option, seed_option
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_table
@@ -63,6 +63,7 @@ SKIPS_SHOWN = 10
     show_default=True,
     help="What to do with an image that cannot be used; skips are recorded, listed, and exit with 3.",
 )
+@max_pixels_option
 @device_option
 @batch_size_option
 @seed_option
@@ -82,6 +83,7 @@ def extract(
     group_column: str | None,
     allow_outside_root: bool,
     on_error: str,
+    max_pixels: int,
     device: str,
     batch_size: int,
     seed: int,
@@ -113,6 +115,7 @@ def extract(
         group_column=group_column,
         allow_outside_root=allow_outside_root,
         on_error=on_error,
+        max_pixels=max_pixels,
     )
     for note in faces.notes:
         click.echo(f"fusionfer: {note}", err=True)

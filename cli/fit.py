@@ -100,6 +100,8 @@ def fit(
         msg = f"{out} exists. Give another --out, or --overwrite to replace it."
         raise ModelError(msg)
     features = Features.read(cache, _block_names(specs))
+    if bundle:  # a file that is gone should not come out after the work
+        weight_paths({name: features.block_record(name) for name in features.blocks})
     leaks = find_leaks(features, split)
     if leaks and strict:
         raise LeakError(" ".join(leaks))
@@ -120,7 +122,7 @@ def fit(
         )
     for note in result.notes[len(features.notes) :]:
         click.echo(f"fusionfer: {note}", err=True)
-    path = save_model(result.model, out, weights=weight_paths(result.model) if bundle else None)
+    path = save_model(result.model, out, weights=weight_paths(result.model.blocks) if bundle else None)
     selection = result.model.selection
     if as_json:
         print_json({"model": str(path), "n": result.n, "selection": selection, "notes": [*leaks, *result.notes]})

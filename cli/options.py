@@ -11,6 +11,7 @@ __all__ = [
     "cache_argument",
     "device_option",
     "json_option",
+    "max_pixels_option",
     "model_option",
     "quiet_option",
     "seed_option",
@@ -49,3 +50,11 @@ seed_option = click.option(
 )
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+
+max_pixels_option = click.option(
+    "--max-pixels",
+    default=50_000_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Refuse larger pictures before they are decoded.",
+)

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from .options import batch_size_option, device_option, json_option, model_option, quiet_option, trust_option
+from .options import (
+    batch_size_option,
+    device_option,
+    json_option,
+    max_pixels_option,
+    model_option,
+    quiet_option,
+    trust_option,
+)
 from .progress import progress_bar
 from .tables import print_json, print_table
 
@@ -30,6 +38,7 @@ from .tables import print_json, print_table
     show_default=True,
     help="One bad image does not stop the rest; skips are listed and exit with 3.",
 )
+@max_pixels_option
 @trust_option
 @device_option
 @batch_size_option
@@ -41,6 +50,7 @@ def predict(
     as_csv: bool,
     weights: tuple[str, ...],
     on_error: str,
+    max_pixels: int,
     trust: tuple[str, ...],
     device: str,
     batch_size: int,
@@ -64,7 +74,7 @@ def predict(
     from fusionfer.report import write_csv
 
     loaded = load_model(model, trust=trust)
-    faces = read_pictures(images, on_error=on_error)
+    faces = read_pictures(images, on_error=on_error, max_pixels=max_pixels)
     with progress_bar(quiet) as progress:
         result = predict(
             faces, loaded, weights=weights, device=device, batch_size=batch_size, on_error=on_error, progress=progress

@@ -251,6 +251,12 @@ class Features:
         counts = Counter(self.splits.tolist())
         without = counts.pop("", 0)
         wanted = name.split("+")
+        if not counts:
+            msg = (
+                f"There is no split {name!r}: none of the {without} rows has one. "
+                "`fusionfer extract --split 70/30` draws one."
+            )
+            raise UnknownNameError(msg)
         for one in wanted:
             if one not in counts:
                 error = unknown_name("split", one, counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,10 +180,18 @@ def chosen_blocks(selector: HybridSelector, rows: Features) -> list[str]:
     return [selector.selected_] if selector.selected_ in rows.blocks else list(rows.blocks)
 
 
-def weight_paths(model: Model) -> dict[str, str]:
-    """Return where the weights of a model's backbones are, for `fusionfer.persistence.save_model` to bring along.
+def weight_paths(blocks: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """Return where the weights of backbones are, for `fusionfer.persistence.save_model` to bring along.
 
-    Backbones whose weights come from a seed have no file and need none.
+    Parameters
+    ----------
+    blocks : mapping of str to dict
+        ``Model.blocks``, or what `Features.block_record` gives of each block.
+
+    Returns
+    -------
+    dict of str to str
+        Backbone -> file. Backbones whose weights come from a seed have no file and need none.
 
     Raises
     ------
@@ -191,7 +199,7 @@ def weight_paths(model: Model) -> dict[str, str]:
         If the file is not where it was when the features were extracted.
     """
     paths = {}
-    for name, block in model.blocks.items():
+    for name, block in blocks.items():
         weights = block["record"].get("weights") or {}
         if not isinstance(weights, dict) or weights.get("seed") is not None:
             continue

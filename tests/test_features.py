@@ -214,7 +214,7 @@ def test_split():
     assert features.split("test+train").ids.tolist() == ["a", "b", "c"]
     with pytest.raises(UnknownNameError, match=r"Did you mean 'train'\? Here are: test \(1 rows\), train \(2 rows\), "):
         features.split("training")
-    with pytest.raises(UnknownNameError, match=r"Known splits: none\. Here are: no split \(1 rows\)"):
+    with pytest.raises(UnknownNameError, match=r"There is no split 'test': none of the 1 rows has one\."):
         Features.from_arrays("a", [[1.0]]).split("test")
 
 

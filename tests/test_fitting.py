@@ -157,11 +157,11 @@ def test_weight_paths(make_features, tmp_path):
 
     others = {n: {**b, "record": {"weights": {"seed": 0}}} for n, b in model.blocks.items() if n != name}
     model = replace(model, blocks={name: block, **others})
-    assert weight_paths(with_weights({"path": str(path), "seed": None})) == {block["backbone"]: str(path)}
-    assert weight_paths(with_weights({"path": None, "seed": 3})) == {}
+    assert weight_paths(with_weights({"path": str(path), "seed": None}).blocks) == {block["backbone"]: str(path)}
+    assert weight_paths(with_weights({"path": None, "seed": 3}).blocks) == {}
     path.unlink()
     with pytest.raises(ModelError, match=rf"The weights of {name} cannot be bundled: {path} is not there"):
-        weight_paths(with_weights({"path": str(path), "seed": None}))
+        weight_paths(with_weights({"path": str(path), "seed": None}).blocks)
 
 
 def test_progress_ends_at_its_total(make_features):

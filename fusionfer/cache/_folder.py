@@ -132,6 +132,7 @@ class CacheFolder:
         record: dict[str, Any],
         rows: RowTable,
         block_rows: int = 32,
+        retry_failed: bool = False,
     ) -> FeatureFile:
         """Find out what there is to do, and make the file ready for it. Call it inside `lock`.
 
@@ -151,6 +152,8 @@ class CacheFolder:
             The rows of the data set as it is now.
         block_rows : int, default=32
             Rows of one commit; an interrupted run goes on with its own number.
+        retry_failed : bool, default=False
+            Whether rows that are recorded as failed are to be tried again.
 
         Returns
         -------
@@ -178,7 +181,7 @@ class CacheFolder:
         sources, why = [], differing_key(key, here)
 
         if whole:
-            state, lost = trusted_state(whole)
+            state, lost = trusted_state(whole, retry_failed=retry_failed)
             why = "; ".join(filter(None, [whole.rows.difference(rows), lost]))
             if not why:
                 failed = f", {len(whole.reasons)} of them known to fail" if whole.reasons else ""
@@ -187,8 +190,8 @@ class CacheFolder:
             sources.append((whole, state))
         self._require_lock()
         if begun:
-            state, lost = trusted_state(begun)
-            damaged = not np.array_equal(state, begun.state)
+            state, lost = trusted_state(begun, retry_failed=retry_failed)
+            damaged = bool(begun.verify())
             # A kill between two writes of a block that also holds rows taken over can leave it damaged: these rows are
             # then taken again from the complete file, which still has them.
             if begun.rows.same_as(rows) and not (damaged and whole):

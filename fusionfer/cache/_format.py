@@ -85,7 +85,10 @@ def file_name(backbone: str, level: str, key: dict[str, Any]) -> str:
 def reason_bytes(reason: str) -> bytes:
     """Return the text on one line in UTF-8, cut between two characters where it is too long."""
     text = " ".join(reason.replace("\0", " ").split()) or "no reason given"
-    return text.encode("utf-8", "replace")[:REASON_BYTES].decode("utf-8", "ignore").encode()
+    stored = text.encode("utf-8", "replace")
+    if len(stored) <= REASON_BYTES:
+        return stored
+    return stored[: REASON_BYTES - 3].decode("utf-8", "ignore").encode() + b"..."
 
 
 def block_crc(features: np.ndarray, state: np.ndarray, reasons: np.ndarray) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fusionfer.cache._disk import disk_errors, require_room, reserve, sync_folder
 from fusionfer.cache._file import FeatureFile
-from fusionfer.cache._format import ABSENT, DONE, block_name, canonical_json
+from fusionfer.cache._format import ABSENT, DONE, FAILED, block_name, canonical_json
 from fusionfer.cache._layout import create_file, file_size, read_layout
 from fusionfer.cache._reading import StoredFeatures
 from fusionfer.cache._rows import RowTable
@@ -63,13 +63,19 @@ def differing_key(key: dict[str, Any], here: list[StoredFeatures]) -> str:
     return f"{name} is of other features ({differing}); it stays as it is, beside a new file."
 
 
-def trusted_state(stored: StoredFeatures) -> tuple[np.ndarray, str]:
-    """Return the states of a file with the rows of damaged blocks absent, and half a sentence if any is absent."""
+def trusted_state(stored: StoredFeatures, *, retry_failed: bool = False) -> tuple[np.ndarray, str]:
+    """Return the states of a file with the rows of damaged blocks absent, and half a sentence if any is absent.
+
+    With `retry_failed`, rows that are known to fail count as absent too.
+    """
     state = stored.state.copy()
+    if retry_failed:
+        state[state == FAILED] = ABSENT
     for damage in stored.verify():
         state[damage.start : damage.stop] = ABSENT
     lost = int(np.sum(state == ABSENT))
-    return state, f"{lost} rows of {stored.path.name} are missing or damaged" if lost else ""
+    what = "missing, damaged or to be tried again" if retry_failed else "missing or damaged"
+    return state, f"{lost} rows of {stored.path.name} are {what}" if lost else ""
 
 
 def build_part(

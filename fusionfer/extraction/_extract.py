@@ -129,7 +129,8 @@ def extract_to_cache(
     device : str
         ``auto`` (cuda, then mps, then cpu) or a torch device.
     on_error : {"fail", "skip"}
-        What to do with a picture that cannot be used; skipped ones are recorded with their reason.
+        What to do with a picture that cannot be used; skipped ones are recorded with their reason, and are not tried
+        again by later runs that skip, but by those that fail.
     seed : int
         For weights ``none``.
     timeout : float
@@ -165,15 +166,15 @@ def extract_to_cache(
     for request in requests:  # a preprocessing without description is refused before any weights are loaded
         block_key(request.backbone, request.levels[0], "", faces.decoder)
     progress = _watched(progress, stop)
+    loaded = [
+        load_backbone(
+            request.backbone, request.levels, weights=request.weights, seed=seed, device=torch_device,
+            progress=progress, timeout=timeout,
+        )
+        for request in requests
+    ]  # fmt: skip
     folder = CacheFolder(cache)
     with folder.lock(), contextlib.ExitStack() as stack:
-        loaded = [
-            load_backbone(
-                request.backbone, request.levels, weights=request.weights, seed=seed, device=torch_device,
-                progress=progress, timeout=timeout,
-            )
-            for request in requests
-        ]  # fmt: skip
         rows = _row_table(faces, progress)
         jobs: dict[tuple[str, str], FeatureFile] = {}
         for one in loaded:
@@ -186,6 +187,7 @@ def extract_to_cache(
                     record=_record(one, faces, batch_size, torch_device),
                     rows=rows,
                     block_rows=batch_size,
+                    retry_failed=on_error == "fail",
                 )
                 stack.callback(job.close)
         begin = time.perf_counter()
@@ -223,10 +225,10 @@ def _one_pass(
     progress: Progress,
     stop: threading.Event | None,
 ) -> int:
-    """Compute and commit what any of the files still lacks; return the number of rows."""
+    """Compute and commit what any of the files still lacks; return the number of rows that have features now."""
     todo = np.logical_or.reduce([job.todo for job in jobs.values()])
     used = [one for one in loaded if any(backbone == one.backbone.name for backbone, _ in jobs)]
-    total, done = int(todo.sum()), 0
+    total, done, failed = int(todo.sum()), 0, 0
     batches = forward(faces, used, todo, batch_size=batch_size, device=device, digests=rows.digests)
     with contextlib.closing(batches):
         for batch in batches:
@@ -234,17 +236,18 @@ def _one_pass(
                 j, reason = min(batch.failed.items())
                 msg = (
                     f"{rows.ids[batch.start + j]}: {reason} Mend or remove it, "
-                    "or give on_error='skip' (--on-error skip) to go on without such images."
+                    "or give on_error='skip' to go on without such images."
                 )
                 raise ImageError(msg)
             for name, job in jobs.items():
                 _commit(job, batch, batch.values[name])
             done += int(todo[batch.start : batch.start + batch.size].sum())
+            failed += len(batch.failed)
             progress(done, total, EXTRACTING)
             if stop is not None and stop.is_set() and done < total:
                 msg = f"Stopped after {done} of {total} images; they are kept. Run the same command again to go on."
                 raise ExtractionInterrupted(msg)
-    return done
+    return done - failed
 
 
 def _commit(job: FeatureFile, batch: Vectors, X: np.ndarray) -> None:

@@ -68,7 +68,7 @@ def decode_image(stored: bytes | np.ndarray, *, max_pixels: int = MAX_PIXELS) ->
     array([[97, 98, 99]], dtype=uint8)
     >>> decode_image(b"<html>404</html>")
     Traceback (most recent call last):
-    fusionfer.exceptions.ImageError: No picture: looks like an HTML page...
+    fusionfer.exceptions.ImageError: No picture but an HTML page...
     """
     if isinstance(stored, np.ndarray):
         return _checked_pixels(stored, max_pixels)

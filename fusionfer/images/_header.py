@@ -72,8 +72,8 @@ def read_header(stored: bytes) -> tuple[str, int, int]:
             return kind, width, height
     head = stored[:512]
     found = next((what for magic, what in _STRANGERS if re.match(magic, head, re.DOTALL | re.IGNORECASE)), None)
-    msg = f"No picture: looks like {found}." if found else f"No picture: unknown first bytes {head[:8].hex(' ')}."
-    raise ImageError(f"{msg} Formats that are read: {_SUPPORTED}.")
+    msg = f"No picture but {found}." if found else f"No picture: unknown first bytes {head[:8].hex(' ')}."
+    raise ImageError(f"{msg} Read are {_SUPPORTED}.")
 
 
 def _png(stored: bytes) -> tuple[int, int]:

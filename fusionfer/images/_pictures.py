@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusionfer.exceptions import DataError
+from fusionfer.images._decoding import MAX_PIXELS
 from fusionfer.images._faceset import FaceSet, Source
 from fusionfer.images._reading import read_faces
 
@@ -26,7 +27,7 @@ class _Several:
         return self.sources[number].read(own)
 
 
-def read_pictures(paths: Sequence[str | Path], *, on_error: str = "skip") -> FaceSet:
+def read_pictures(paths: Sequence[str | Path], *, on_error: str = "skip", max_pixels: int = MAX_PIXELS) -> FaceSet:
     """Read pictures, folders and zips as one set without splits, as `fusionfer predict` takes them.
 
     Parameters
@@ -35,6 +36,8 @@ def read_pictures(paths: Sequence[str | Path], *, on_error: str = "skip") -> Fac
         Whatever `read_faces` reads; each once.
     on_error : {"skip", "fail"}
         skip: a path that cannot be read is listed in `skipped`, with its reason, and does not stop the rest.
+    max_pixels : int
+        Pictures with more pixels are refused when they are decoded.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def read_pictures(paths: Sequence[str | Path], *, on_error: str = "skip") -> Fac
     sets, names, skipped = [], [], []
     for path in dict.fromkeys(map(str, paths)):
         try:
-            found = read_faces(path, on_error=on_error)
+            found = read_faces(path, on_error=on_error, max_pixels=max_pixels)
         except DataError as error:
             if on_error == "fail":
                 raise
@@ -71,4 +74,5 @@ def read_pictures(paths: Sequence[str | Path], *, on_error: str = "skip") -> Fac
         name=", ".join(found.name for found in sets[:3]) + (", ..." if len(sets) > 3 else ""),
         notes=tuple(note for found in sets for note in found.notes),
         skipped=tuple(skipped),
+        max_pixels=max_pixels,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -166,7 +167,8 @@ def _timm_model(name: str, pretrained: bool) -> nn.Module:
         msg = f"timm:{name} needs timm: pip install 'fusionfer[timm]'."
         raise WeightsUnavailableError(msg) from error
     if not timm.is_model(name):
-        raise unknown_name("timm model", name, timm.list_models(f"{name[:4]}*") or timm.list_models("resnet*"))
+        known = timm.list_models()
+        raise unknown_name("timm model", name, difflib.get_close_matches(name, known, n=5, cutoff=0.5) or ["resnet18"])
     try:
         return timm.create_model(name, pretrained=pretrained)
     except Exception as error:

@@ -160,6 +160,22 @@ def test_bad_images_fail_by_name_or_are_recorded(tmp_path, make_faces, make_back
     assert features.X.tobytes() == good.X[kept].tobytes()
     again = run(faces, backbone, tmp_path / "skip", on_error="skip")
     assert (again.computed, again.skipped) == (0, report.skipped)
+    assert report.computed == 18
+
+
+def test_a_run_that_must_not_skip_tries_recorded_failures_again(tmp_path, make_faces, make_backbone):
+    """Recorded failures do not pass for done under "fail": they are tried again, alone, and fail or are mended."""
+    backbone = make_backbone()
+    run(make_faces(20, broken=[3]), backbone, tmp_path, on_error="skip")
+    with pytest.raises(ImageError, match=r"0003\.png: The picture is gone"):
+        run(make_faces(20, broken=[3]), backbone, tmp_path)
+    mended = make_faces(20)
+    first = extract_to_cache(make_faces(20, broken=[3]), backbone, "out", cache=tmp_path, on_error="skip")
+    assert [i for i, _ in first.skipped] == ["0003.png"]
+    report = run(mended, backbone, tmp_path)
+    assert (report.computed, report.skipped) == (1, ())
+    fresh = run(mended, backbone, tmp_path / "fresh")
+    assert report.features().X.tobytes() == fresh.features().X.tobytes()
 
 
 def test_nan_is_an_error_that_names_the_sample_and_stores_nothing(tmp_path, make_faces):

@@ -59,8 +59,8 @@ def test_pnm_with_comments():
     ("stored", "message"),
     [
         (b"", r"empty \(0 bytes\)"),
-        (b"\n<!DOCTYPE html><html>", "looks like an HTML page"),
-        (b"<HTML>", "looks like an HTML page"),
+        (b"\n<!DOCTYPE html><html>", "No picture but an HTML page"),
+        (b"<HTML>", "No picture but an HTML page"),
         (b"<?xml version='1.0'?><svg/>", "XML or SVG"),
         (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
         (b"%PDF-1.4", "a PDF"),
