@@ -6,7 +6,6 @@ skips, 4 leaks under --strict, 130 and 143 interrupted.
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 
@@ -21,21 +20,9 @@ from .extract import extract
 from .fit import fit
 from .info import info
 from .predict import predict
+from .wording import as_options
 
 __all__ = ["cli", "main"]
-
-
-# Parameters of the library that messages name, and what the command line calls them.
-_OPTIONS = {
-    "allow_outside_root": "--allow-outside-root",
-    "cv(?==)": "--folds",
-    "group_column": "--group-column",
-    "label_column": "--label-column",
-    "max_pixels": "--max-pixels",
-    "on_error": "--on-error",
-    "path_column": "--path-column",
-    "split_column": "--split-column",
-}
 
 
 class _InOrder(click.Group):
@@ -94,19 +81,7 @@ def _say(text: str, code: int) -> int:
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return _as_options(text) or type(error).__name__
-
-
-def _as_options(text: str) -> str:
-    """Say ``--on-error skip`` where the library says ``on_error='skip'``: people at a shell have options only."""
-    for parameter, option in _OPTIONS.items():
-        if option not in text:
-            text = re.sub(rf"\b{parameter}(?:=(['\"]?)([\w.-]+)\1)?", lambda m, o=option: _option(o, m[2]), text)
-    return text
-
-
-def _option(option: str, value: str | None) -> str:
-    return option if value is None else f"{option} {value}"
+    return as_options(text) or type(error).__name__
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:

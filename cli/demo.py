@@ -26,7 +26,7 @@ from .tables import print_report_table
     type=click.Choice(["auto", "imagenet", "none"]),
     default="auto",
     show_default=True,
-    help="auto: ImageNet weights if at hand or downloadable at once, else seeded random ones.",
+    help="auto: ImageNet weights if at hand or downloaded within a minute, else seeded random ones.",
 )
 @seed_option
 @quiet_option

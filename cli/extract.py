@@ -11,8 +11,9 @@ from .options import batch_size_option, device_option, max_pixels_option, quiet_
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_table
+from .wording import as_options
 
-SKIPS_SHOWN = 10
+SKIPS_SHOWN = 1000
 
 
 @click.command()
@@ -61,12 +62,17 @@ SKIPS_SHOWN = 10
     type=click.Choice(["fail", "skip"]),
     default="fail",
     show_default=True,
-    help="What to do with an image that cannot be used; skips are recorded, listed, and exit with 3.",
+    help="What to do with an image that cannot be used; skips are listed, and exit with 3.",
 )
 @max_pixels_option
 @device_option
 @batch_size_option
 @seed_option
+@click.option(
+    "--split-seed",
+    type=click.IntRange(0),
+    help="Draw --split from this seed, and only weights from --seed.  [default: --seed]",
+)
 @quiet_option
 def extract(
     data: Path,
@@ -87,6 +93,7 @@ def extract(
     device: str,
     batch_size: int,
     seed: int,
+    split_seed: int | None,
     quiet: bool,
 ) -> int:
     """Run faces through backbones once; keep the activations.
@@ -107,7 +114,7 @@ def extract(
     faces = read_faces(
         data,
         split=split,
-        seed=seed,
+        seed=seed if split_seed is None else split_seed,
         classes=parse_classes(classes) if classes else None,
         path_column=path_column,
         label_column=label_column,
@@ -145,11 +152,13 @@ def extract(
         rate = report.computed / max(report.seconds, 1e-9)
         click.echo(f"Computed {report.computed:,} faces in {report.seconds:,.1f} s ({rate:,.1f} faces/s).")
     for sample, reason in skipped[:SKIPS_SHOWN]:
-        click.echo(f"fusionfer: skipped {sample}: {reason}", err=True)
+        click.echo(f"fusionfer: skipped {sample}: {as_options(reason)}", err=True)
     if skipped:
-        more = f" ({len(skipped) - SKIPS_SHOWN} more are recorded)" if len(skipped) > SKIPS_SHOWN else ""
+        more = f" (the first {SKIPS_SHOWN:,} are listed)" if len(skipped) > SKIPS_SHOWN else ""
         click.echo(f"fusionfer: skipped {len(skipped)} of {len(faces) + len(faces.skipped)} samples{more}.", err=True)
-    if len(faces.classes) > 1:
+    failed = {sample for sample, _ in report.skipped}
+    usable = faces.take([i for i, sample in enumerate(faces.ids.tolist()) if sample not in failed])
+    if len(usable.classes) > 1:
         click.echo(f"Next: fusionfer fit {folder} --head ecoc --out {folder.name}.fusionfer")
     return 3 if skipped else 0
 

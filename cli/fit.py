@@ -55,7 +55,9 @@ from .tables import print_json, print_report_table
 )
 @click.option("--bundle", is_flag=True, help="Store the backbones' weights in the model.")
 @click.option(
-    "--strict", is_flag=True, help="Exit with 4 when images or groups of the training rows are in other splits too."
+    "--strict",
+    is_flag=True,
+    help="Exit with 4 when images or groups of the training rows are in other splits too, or test rows among them.",
 )
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(0), help="Folds side by side; 0: all cores.")
 @json_option
@@ -83,7 +85,8 @@ def fit(
 
     Every block of CACHE is tried alone, and all of them together; the hybrid is kept only if it beats each.
 
-    Works from the cache alone: no image is opened and torch is not loaded. The selection sees the rows of --split only.
+    Works from the cache alone: no image is opened and torch is not loaded. The selection sees the rows of --split only:
+    never the test split, unless it is named there.
     Backbones that were trained on the training faces themselves: select with --split validation.
 
     \b
@@ -120,12 +123,14 @@ def fit(
             n_jobs=jobs or -1,
             progress=progress,
         )
-    for note in result.notes[len(features.notes) :]:
+    later = [note for note in result.notes if note not in (*features.notes, *leaks)]
+    for note in later:
         click.echo(f"fusionfer: {note}", err=True)
     path = save_model(result.model, out, weights=weight_paths(result.model.blocks) if bundle else None)
     selection = result.model.selection
     if as_json:
-        print_json({"model": str(path), "n": result.n, "selection": selection, "notes": [*leaks, *result.notes]})
+        notes = [*leaks, *features.notes, *later]
+        print_json({"model": str(path), "n": result.n, "selection": selection, "notes": notes})
         return 0
     from fusionfer.report import selection_table
 

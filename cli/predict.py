@@ -18,6 +18,7 @@ from .options import (
 )
 from .progress import progress_bar
 from .tables import print_json, print_table
+from .wording import as_options
 
 
 @click.command()
@@ -58,7 +59,7 @@ def predict(
 ) -> int:
     """Say what faces express.
 
-    IMAGES are files, folders and zips.
+    IMAGES are files, folders and zips; every picture below a folder counts, whatever the folders are called.
 
     \b
     Examples:
@@ -87,5 +88,5 @@ def predict(
     elif rows:
         print_table(header, rows)
     for sample, reason in result.skipped:
-        click.echo(f"fusionfer: skipped {sample}: {reason}", err=True)
+        click.echo(f"fusionfer: skipped {sample}: {as_options(reason)}", err=True)
     return 3 if result.skipped else 0

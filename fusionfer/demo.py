@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ BACKBONES = ("resnet34", "resnet50")
 RANDOM_NOTE = (
     "Both backbones have seeded random weights: the figures show that the pipeline works, not what the method can do."
 )
-FALLBACK_NOTE = f"No ImageNet weights are at hand and none can be downloaded. {RANDOM_NOTE}"
+FALLBACK_NOTE = f"No ImageNet weights are at hand, and they could not be downloaded at once. {RANDOM_NOTE}"
 IMAGENET_NOTE = "Both backbones have ImageNet weights."
 
 
@@ -69,6 +70,7 @@ def run_demo(
     seed: int = 0,
     weights: str = "auto",
     timeout: float = 5.0,
+    deadline: float = 60.0,
     say: Callable[[str], None] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> DemoResult:
@@ -89,6 +91,8 @@ def run_demo(
         fusionfer falls back by itself.
     timeout : float
         Seconds to wait for the server of the weights.
+    deadline : float
+        Seconds in which "auto" must have all weights, lest a slow network hold up the demo.
     say : callable, optional
         Called with one sentence when a step begins.
     progress : callable, optional
@@ -101,7 +105,7 @@ def run_demo(
     folder, say = Path(folder), say or _silent
     note = RANDOM_NOTE if weights == "none" else IMAGENET_NOTE
     if weights == "auto":
-        weights = _available_weights(timeout, progress)
+        weights = _available_weights(timeout, deadline, progress)
         note = FALLBACK_NOTE if weights == "none" else IMAGENET_NOTE
     say(note)
     faces = generate_faces(n_identities=n_identities, takes=takes, size=size, seed=seed)
@@ -138,10 +142,12 @@ def run_demo(
     return DemoResult(faces, note, result, tests, folder / "cache", model, page)
 
 
-def _available_weights(timeout: float, progress: Callable[[int, int, str], None] | None) -> str:
+def _available_weights(timeout: float, deadline: float, progress: Callable[[int, int, str], None] | None) -> str:
+    end = time.monotonic() + deadline
     try:
         for name in BACKBONES:
-            fetch(get_backbone(name).pinned("imagenet"), timeout=timeout, progress=progress)
+            left = max(end - time.monotonic(), 0.0)
+            fetch(get_backbone(name).pinned("imagenet"), timeout=timeout, deadline=left, progress=progress)
     except WeightsUnavailableError:
         return "none"
     return "imagenet"

@@ -10,6 +10,7 @@ import numpy as np
 from fusionfer.cache import CacheFolder, block_name, key8, read_feature_file
 from fusionfer.exceptions import DataError
 from fusionfer.features import Features
+from fusionfer.fusion import is_among
 from fusionfer.metrics import Scores, score
 from fusionfer.persistence import Model
 
@@ -28,6 +29,7 @@ class Evaluation:
     scores : Scores
     split : str
     notes : tuple of str
+        What was left out, and how many of the rows the model was trained on, one sentence each.
     """
 
     ids: np.ndarray
@@ -78,11 +80,31 @@ def evaluate(features: Features, model: Model, split: str = "test") -> Evaluatio
             f"them: {', '.join(unseen)}. Map or drop them when extracting (--classes)."
         )
         raise DataError(msg)
+    notes += _trained_on(rows, model)
     X = model_columns(rows, model)
     y_pred = np.asarray(model.predict(X)).astype(np.str_)
     proba = model.predict_proba(X) if hasattr(model.estimator, "predict_proba") else None
     scores = score(rows.y, y_pred, proba, classes=model.classes)
     return Evaluation(rows.ids, rows.y, y_pred, proba, scores, split, tuple(notes))
+
+
+def _trained_on(rows: Features, model: Model) -> list[str]:
+    """Say how many rows the model was trained on, and how many are of the same persons; splits may be drawn anew."""
+    names = np.where(rows.digests != "", rows.digests, rows.ids)  # as `fusionfer.fitting.fit` names them
+    trained = is_among(names.tolist(), model.training.get("row_fingerprints", ""))
+    related = is_among(rows.groups.tolist(), model.training.get("group_fingerprints", "")) & ~trained
+    notes = []
+    if trained.any():
+        notes.append(
+            f"{np.sum(trained)} of {len(rows)} scored rows were trained on: their figures say nothing about new faces."
+        )
+    if related.any():
+        groups = len(np.unique(rows.groups[related]))
+        notes.append(
+            f"{np.sum(related)} of {len(rows)} scored rows were not trained on, but others of their {groups} groups "
+            "(persons, sequences) were: their figures say little about new persons."
+        )
+    return notes
 
 
 def read_for_model(folder: str | Path, model: Model) -> Features:

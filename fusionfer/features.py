@@ -14,7 +14,7 @@ import numpy as np
 
 from fusionfer.cache import CacheFolder, RowTable, StoredFeatures, read_feature_file, refuse_damaged
 from fusionfer.exceptions import DataError, NonFiniteFeaturesError, UnknownNameError, unknown_name
-from fusionfer.fusion import align, check_blocks, column_names
+from fusionfer.fusion import align, check_blocks, column_names, split_block
 
 __all__ = ["Features"]
 
@@ -338,9 +338,7 @@ def _text_column(values: Iterable[object] | None, n: int) -> np.ndarray:
 def _names_for(block: str, known: Mapping[str, Any] | None) -> tuple[str, str, dict[str, Any]]:
     """Return backbone, level and record under which a block of this name is stored."""
     name, _, weights = block.partition("@")
-    backbone, _, level = name.rpartition(":")
-    if not backbone:
-        backbone, level = level, ""
+    backbone, level = split_block(name)
     record: dict[str, Any] = {"weights": {"name": weights}} if weights else {}
     if known:
         record["copied_from"] = dict(known)

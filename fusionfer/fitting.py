@@ -11,6 +11,7 @@ import numpy as np
 
 from fusionfer.exceptions import DataError, ModelError, unknown_name
 from fusionfer.features import Features
+from fusionfer.fusion import fingerprints
 from fusionfer.heads import make_head
 from fusionfer.persistence import Model
 from fusionfer.selection import HybridSelector
@@ -31,6 +32,11 @@ SCORINGS = (
     "precision_weighted",
     "recall_macro",
     "recall_weighted",
+)
+
+
+_TEST_ROWS = (
+    "The test split is among the rows that were trained and selected on: its figures say nothing about new faces."
 )
 
 
@@ -75,11 +81,12 @@ def fit(
     Parameters
     ----------
     features : Features
-        With labels. Other splits are never looked at.
+        With labels. Rows of other splits than `split` are never looked at.
     head : str or scikit-learn classifier
         A name of ``fusionfer.heads.HEADS``, or any classifier.
     split : str
-        Rows to train and select on: a split, or several joined by ``+``. Backbones that were themselves trained on the
+        Rows to train and select on: a split, or several joined by ``+``. With ``test`` among them, a note says what
+        that means. Backbones that were themselves trained on the
         training faces make those separable beyond what they are: then select on ``validation``.
     cv : int
         Folds of the selection, stratified by label; samples of one group stay together.
@@ -90,9 +97,9 @@ def fit(
     min_gain : float
         The hybrid must beat every single block by more than this.
     random_state : int
-        Seed of the folds.
+        Seed of the folds, and of a head that is given by name, unless `params` hold one.
     params : dict, optional
-        Parameters of the head.
+        Parameters of a head that is given by name.
     n_jobs : int, optional
         Folds side by side.
     progress : callable, optional
@@ -112,7 +119,10 @@ def fit(
     if scoring not in SCORINGS:
         raise unknown_name("scoring", scoring, SCORINGS)
     rows, notes = training_rows(features, split)
-    estimator = make_head(head, **(params or {}))
+    params = params or {}
+    estimator = make_head(head, **params)
+    if isinstance(head, str) and "random_state" not in params and "random_state" in estimator.get_params(deep=False):
+        estimator.set_params(random_state=random_state)
     selector = HybridSelector(
         estimator, blocks=rows.blocks, cv=cv, scoring=scoring, scale=scale, min_gain=min_gain,
         random_state=random_state, n_jobs=n_jobs,
@@ -141,6 +151,10 @@ def fit(
             "scale": scale,
             "random_state": random_state,
             "counts": {label: int(np.sum(rows.y == label)) for label in rows.classes},
+            # By these `fusionfer.evaluation.evaluate` recognises training rows, whatever split they are in by then. The
+            # picture says it best: ids change when files move, and are not unique among data sets.
+            "row_fingerprints": fingerprints(np.where(rows.digests != "", rows.digests, rows.ids).tolist()),
+            "group_fingerprints": fingerprints(group for group in rows.groups.tolist() if group),
         },
     )
     return FitResult(model, selector, len(rows), notes)
@@ -165,6 +179,8 @@ def training_rows(features: Features, split: str) -> tuple[Features, tuple[str, 
     if len(rows.classes) < 2:
         msg = f"fit needs at least two classes; all {len(rows)} {where} are {rows.classes[0]!r}."
         raise DataError(msg)
+    if np.any(rows.splits == "test"):
+        notes.append(_TEST_ROWS)
     return rows, tuple(notes)
 
 
@@ -196,31 +212,41 @@ def weight_paths(blocks: Mapping[str, dict[str, Any]]) -> dict[str, str]:
     Raises
     ------
     ModelError
-        If the file is not where it was when the features were extracted.
+        If a file is not where it was when the features were extracted, or blocks of one backbone have different
+        weights: a model can bring along one file for each backbone.
     """
-    paths = {}
+    paths: dict[str, str] = {}
+    first: dict[str, tuple[str, Any]] = {}  # backbone -> its first block, and what tells its weights from others
     for name, block in blocks.items():
         weights = block["record"].get("weights") or {}
+        backbone, which = str(block["backbone"]), block["key"].get("weights_sha256") or weights
+        other, others_which = first.setdefault(backbone, (name, which))
+        if others_which != which:
+            msg = (
+                f"{other} and {name} are of one backbone, {backbone}, with different weights: a model can bring along "
+                "one weight file for each backbone. Fit without --bundle, or to one of the two (--features)."
+            )
+            raise ModelError(msg)
         if not isinstance(weights, dict) or weights.get("seed") is not None:
             continue
         path = weights.get("path")
         if not path or not Path(path).is_file():
             msg = f"The weights of {name} cannot be bundled: {path or 'their file'} is not there. Fit without --bundle."
             raise ModelError(msg)
-        paths[str(block["backbone"])] = path
+        paths[backbone] = path
     return paths
 
 
 def find_leaks(features: Features, split: str) -> tuple[str, ...]:
-    """Say in one sentence each what the rows of `split` share with other splits.
+    """Say in one sentence each how fitting to the rows of `split` spoils the figures of other rows, or of its own.
 
-    Looked for are groups (persons, sequences) on both sides, and images that are equal to the byte.
+    Looked for are test rows among them, groups (persons, sequences) on both sides, and images equal to the byte.
     """
     if not np.any(features.splits != ""):
         return ()
     inside = np.isin(features.splits, split.split("+"))
     outside = ~inside & (features.splits != "")
-    found = []
+    found = [_TEST_ROWS] if np.any(features.splits[inside] == "test") else []
     for values, what in [(features.groups, "groups"), (features.digests, "images, equal to the byte,")]:
         shared = np.intersect1d(values[inside], values[outside])
         shared = shared[shared != ""]

@@ -120,6 +120,8 @@ def _file_row(file: Path, found: FileDescription) -> list[str]:
 
 def _model(path: Path) -> Inspection:
     found = describe_model(path)
+    # Half a megabyte of hashes by which evaluate knows rows that were trained on is nothing to read.
+    found["training"] = {k: v for k, v in (found.get("training") or {}).items() if not k.endswith("_fingerprints")}
     selection, training = found.get("selection") or {}, found.get("training") or {}
     rows = [
         ["estimator", found["estimator"]["type"]],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from fusionfer.exceptions import FusionferWarning, ImageError, ModelError, Weigh
 from fusionfer.extraction import block_key, compute_features, find_device
 from fusionfer.images import FaceSet
 from fusionfer.networks import LoadedBackbone, fetch, load_backbone
-from fusionfer.persistence import Model
+from fusionfer.persistence import Model, file_sha256
 
 __all__ = ["Predictions", "load_networks", "predict"]
 
@@ -110,10 +109,10 @@ def predict(
         networks = load_networks(model, weights, torch_device, Path(scratch))
         for name, block in model.blocks.items():
             _require_key(name, block, networks[name], faces)
+        distinct = list({id(one): one for one in networks.values()}.values())
         values, failed = compute_features(
-            faces, list({id(one): one for one in networks.values()}.values()),
-            batch_size=batch_size, device=torch_device, progress=progress,
-        )  # fmt: skip
+            faces, distinct, batch_size=batch_size, device=torch_device, progress=progress
+        )
     if failed and on_error == "fail":
         i, reason = min(failed.items())
         msg = f"{faces.ids[i]}: {reason.rstrip('.')}. Mend or remove it, or leave --on-error at skip."
@@ -126,7 +125,7 @@ def predict(
         return Predictions(
             empty, empty, np.empty((0, len(model.classes))) if has_proba else None, model.classes, skipped
         )
-    columns = [values[networks[name].backbone.name, block["level"]] for name, block in model.blocks.items()]
+    columns = [values[distinct.index(networks[name]), block["level"]] for name, block in model.blocks.items()]
     X = np.concatenate(columns, axis=1)[kept]
     proba = np.asarray(model.predict_proba(X)) if has_proba else None
     labels = np.asarray(model.predict(X)).astype(np.str_)
@@ -136,27 +135,27 @@ def predict(
 def load_networks(model: Model, weights: Any, device: Any, scratch: Path) -> dict[str, LoadedBackbone]:
     """Return for each block of `model` the network it needs, one per backbone, with weights of the recorded hash."""
     given = _given(weights)
-    needed: dict[tuple[str, str], list[str]] = {}
+    needed: dict[tuple[str, str, int], list[str]] = {}
     for name, block in model.blocks.items():
         key = block["key"]
         rebuilt = block["backbone"] in BACKBONES or block["backbone"].startswith("timm:")
         preprocess = key.get("preprocess")
-        if not rebuilt or not isinstance(preprocess, dict) or "resize" not in preprocess:
+        lacking = {"resize", "size"} - set(preprocess if isinstance(preprocess, dict) else ())
+        if not rebuilt or lacking or "weights_sha256" not in key:
             msg = (
                 f"Block {name} was not extracted by fusionfer from one of its own backbones, so predict cannot compute "
                 "it from pictures. Compute the features yourself and call model.predict(X)."
             )
             raise ModelError(msg)
-        needed.setdefault((block["backbone"], key["weights_sha256"]), []).append(name)
-    known = {backbone for backbone, _ in needed}
+        needed.setdefault((block["backbone"], key["weights_sha256"], int(preprocess["size"])), []).append(name)
+    known = {backbone for backbone, _, _ in needed}
     for given_name, _ in given:
         if given_name is not None and given_name not in known:
             raise unknown_name("backbone of the model", given_name, known, plural="backbones of the model")
     networks = {}
-    for (backbone, sha256), names in needed.items():
+    for (backbone, sha256, size), names in needed.items():
         blocks = [model.blocks[name] for name in names]
-        preprocess = blocks[0]["key"]["preprocess"]
-        record = get_backbone(backbone).sized(int(preprocess["size"]))
+        record = get_backbone(backbone).sized(size)
         origin = blocks[0]["record"].get("weights", {})
         source, seed = _find_weights(model, backbone, sha256, origin, given, scratch)
         loaded = load_backbone(record, [block["level"] for block in blocks], weights=source, seed=seed, device=device)
@@ -195,7 +194,7 @@ def _find_weights(
     candidates += [path for name, path in given if name in (None, backbone)]
     looked = []
     for path in candidates:
-        found = _file_sha256(path) if Path(path).is_file() else None
+        found = file_sha256(Path(path)) if Path(path).is_file() else None
         if found == sha256:
             return path, 0
         looked.append(f"{path} (no such file)" if found is None else f"{path} (another one: {found[:12]}...)")
@@ -210,11 +209,6 @@ def _find_weights(
         f"Give them with --weights {backbone}=PATH, or bring them along with fit --bundle."
     )
     raise WeightsError(msg)
-
-
-def _file_sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _require_key(name: str, block: Mapping[str, Any], network: LoadedBackbone, faces: FaceSet) -> None:

@@ -148,7 +148,8 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n,)
             Labels; only with an array.
         groups : array-like of shape (n,), optional
-            Rows of one group (a person, a sequence) are never divided. Empty strings mean a group of one's own.
+            Rows of one group (a person, a sequence) are never divided. Empty strings, None and NaN mean a group of
+            one's own.
         sample_weight : array-like of shape (n,), optional
             Weights for scaler and head; the scores on held-out rows are not weighted.
         progress : callable, optional
@@ -162,8 +163,8 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         Raises
         ------
         DataError
-            If there is one class only, a class has fewer rows or groups than there are folds, the blocks do not tile
-            the columns, or test rows are among the training rows.
+            If there is one class only, a class has fewer rows or groups than there are folds, a fold divides a group or
+            cannot be scored, the blocks do not tile the columns, or Features hold test rows among others.
         UnknownNameError
             If the head or the scaling is not known.
         """
@@ -187,7 +188,7 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
             raise DataError(msg)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        folds = self._folds(X, y, None if groups is None else _own_groups(groups, y))
+        folds = self._folds(X, y, groups)
         candidates = _candidates(self.blocks_)
         self.scores_ = self._compare(X, y, sample_weight, folds, candidates, progress)
         # Rounded, so that the same scores in another order are a tie and not a gain of 1e-16.
@@ -228,8 +229,9 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
             raise DataError(msg)
         pipeline.fit(X, y, **{f"{step}__sample_weight": weight for step in pipeline.named_steps})
 
-    def _folds(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> Folds:
-        """The folds that all candidates share; every class must be in every training part."""
+    def _folds(self, X: np.ndarray, y: np.ndarray, named: Any) -> Folds:
+        """The folds that all candidates share; every class is in every training part, and no group on both sides."""
+        groups = None if named is None else _own_groups(named, y)
         if isinstance(self.cv, Integral):
             _check_counts(self.cv, y, groups)
             seed = 0 if self.random_state is None else self.random_state
@@ -242,6 +244,15 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
             if len(lost) or not len(outside):
                 what = f"no row of {', '.join(map(str, lost))} to train on" if len(lost) else "no held-out row"
                 msg = f"Fold {number} of {len(folds)} has {what}; use fewer folds, or more groups of each class."
+                raise DataError(msg)
+            divided = np.flatnonzero(False if groups is None else np.isin(groups[outside], groups[inside]))
+            if len(divided):
+                row = int(np.arange(len(y))[outside][divided[0]])
+                msg = (
+                    f"Fold {number} of {len(folds)} divides group {str(np.asarray(named)[row])!r}: row {row} is held "
+                    "out while rows of the same group are trained on. Use a splitter that keeps groups together, "
+                    "such as StratifiedGroupKFold, or a number of folds."
+                )
                 raise DataError(msg)
         return folds
 
@@ -260,15 +271,24 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         if getattr(scorer, "_response_method", None) == "predict":
             head = _without_probability(head)
 
-        def run(columns: slice, inside: np.ndarray, outside: np.ndarray) -> float:
+        def run(name: str, number: int) -> float:
+            columns, (inside, outside) = candidates[name], folds[number]
             pipeline = self._pipeline(clone(head), columns)
             self._fit_pipeline(pipeline, X[inside, columns], y[inside], None if weight is None else weight[inside])
-            return float(scorer(pipeline, X[outside, columns], y[outside]))
+            try:
+                return float(scorer(pipeline, X[outside, columns], y[outside]))
+            except ValueError as error:
+                reason = " ".join(str(error).split()).rstrip(".")
+                msg = (
+                    f"{self._measure()} of {name} cannot be computed on fold {number + 1} of {len(folds)}: {reason}. "
+                    "Some scorings need every class in every fold: use fewer folds, or another scoring."
+                )
+                raise DataError(msg) from error
 
         jobs = [(name, number) for name in candidates for number in range(len(folds))]
         # Threads: X is not copied to other processes, and fits spend their time where the interpreter lock is free.
         results = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(
-            delayed(run)(candidates[name], *folds[number]) for name, number in jobs
+            delayed(run)(name, number) for name, number in jobs
         )
         scores = {name: np.zeros(len(folds)) for name in candidates}
         for done, ((name, number), score) in enumerate(zip(jobs, results, strict=True), 1):
@@ -363,10 +383,12 @@ def _is_features(X: Any) -> bool:
 
 
 def _check_features(features: Any) -> None:
-    """Refuse features from which nobody may select: with test rows among them, or with rows of unknown label."""
+    """Refuse features from which nobody may select: with test rows among others, or with rows of unknown label."""
     splits = set(np.asarray(getattr(features, "splits", [])).tolist())
-    if {"train", "test"} <= splits:
-        msg = 'These features hold test rows; select on the training rows alone: fit(features.split("train")).'
+    if "test" in splits and len(splits) > 1:  # test rows alone were asked for by name
+        others = "+".join(sorted(splits - {"test", ""}))
+        remedy = f'features.split("{others}")' if others else 'features.take(features.splits != "test")'
+        msg = f"These features hold test rows among others; select without them: fit({remedy})."
         raise DataError(msg)
     unlabelled = int(np.count_nonzero(np.asarray(features.y) == ""))
     if unlabelled:
@@ -378,11 +400,21 @@ def _own_groups(groups: Any, y: np.ndarray) -> np.ndarray | None:
     """Groups as numbers, where an unnamed row is a group of its own; None where no row has a name."""
     groups = np.asarray(groups)
     check_consistent_length(groups, y)
-    unnamed = groups == "" if groups.dtype.kind in "US" else np.zeros(len(groups), dtype=bool)
+    if groups.dtype.kind == "O":  # as pandas gives them
+        groups = np.array(["" if _is_missing(group) else str(group) for group in groups.tolist()], dtype=np.str_)
+    if groups.dtype.kind in "US":
+        unnamed = groups == groups.dtype.type()
+    else:
+        unnamed = np.isnan(groups) if groups.dtype.kind == "f" else np.zeros(len(groups), dtype=bool)
     if unnamed.all():
         return None
     numbers = np.unique(groups, return_inverse=True)[1].ravel()
     return np.where(unnamed, numbers.max() + 1 + np.arange(len(numbers)), numbers)
+
+
+def _is_missing(group: Any) -> bool:
+    """Whether an object of a column says that there is no name: empty text, None, NaN, or what pandas calls NA."""
+    return group is None or type(group).__name__ == "NAType" or group == "" or bool(group != group)
 
 
 def _check_counts(cv: Any, y: np.ndarray, groups: np.ndarray | None) -> None:

@@ -21,7 +21,7 @@ HEAVY = {
     "rich": {"cli"},
     "matplotlib": {"report"},
     "skops": {"persistence"},
-    "cv2": {"images", "backbones", "extraction"},
+    "cv2": {"images", "backbones"},
 }
 
 

@@ -1,5 +1,7 @@
 """The demo: everything is made and agrees, weights fall back only here, and its faces are neither easy nor hopeless."""
 
+import time
+
 import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
@@ -94,6 +96,21 @@ def test_auto_takes_imagenet_weights_where_they_are(monkeypatch, tmp_path, there
         run_demo(tmp_path, n_identities=12, takes=1, size=32, say=said.append)
     assert used["weights"] == ("imagenet" if there else "none")
     assert said[0] == note
+
+
+def test_all_weights_together_have_one_deadline(monkeypatch, tmp_path):
+    """What the first download takes is not left for the second."""
+    given = []
+
+    def fetch(weights, *, timeout, deadline, progress):
+        given.append(deadline)
+        if len(given) == 2:
+            raise WeightsUnavailableError
+        time.sleep(0.05)
+
+    monkeypatch.setattr(room, "fetch", fetch)
+    assert room._available_weights(5.0, 60.0, None) == "none"
+    assert 59 < given[1] < given[0] - 0.04 < 60
 
 
 def accuracy_of_a_linear_head(features):

@@ -91,6 +91,29 @@ def test_rows_without_labels(fitted):
         evaluate(replace(features, y=y), model)
 
 
+def test_training_rows_in_the_test_split_are_counted(make_features):
+    """After the split was drawn anew: rows that were trained on, and others of their persons; not an error."""
+    features = make_features(groups=[f"g{i // 4}" if i < 56 else "" for i in range(60)])
+    model = fit(features, cv=3).model
+    assert evaluate(features, model).notes == ()
+    anew = np.where(np.arange(60) < 30, "train", "test")
+    notes = evaluate(replace(features, splits=anew), model).notes
+    assert notes == ("10 of 30 scored rows were trained on: their figures say nothing about new faces.",)
+    groups = np.where(np.arange(60) == 45, "g0", features.groups)
+    (note,) = evaluate(replace(features, groups=groups), model).notes
+    assert note.startswith("1 of 20 scored rows were not trained on, but others of their 1 groups (persons, sequences)")
+
+
+def test_training_rows_are_known_by_their_picture(make_features):
+    """A file that moved is recognised; another data set with the same ids is not taken for the first."""
+    features = replace(make_features(), digests=np.array([f"{i:064x}" for i in range(60)]))
+    model = fit(features, cv=3).model
+    moved = replace(features, ids=np.array([f"test/{i}" for i in range(60)]))
+    assert evaluate(moved, model, "train").notes[0].startswith("40 of 40 scored rows were trained on")
+    other = replace(features, digests=np.array([f"{i + 60:064x}" for i in range(60)]))
+    assert evaluate(other, model, "train").notes == ()
+
+
 def test_read_for_model_reads_its_blocks_only(fitted, tmp_path):
     """From a folder with more, the model's own blocks come back under its names, with equal scores."""
     features, _ = fitted

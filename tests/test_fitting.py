@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from fusionfer.exceptions import DataError, ModelError, UnknownNameError
 from fusionfer.features import Features
 from fusionfer.fitting import SCORINGS, find_leaks, fit, weight_paths
+from fusionfer.fusion import fingerprints
 from fusionfer.heads import make_head
 from fusionfer.selection import HybridSelector
 
@@ -89,9 +90,15 @@ def test_an_unknown_scoring_is_refused_at_once(make_features):
         fit(make_features(), scoring="auc")
 
 
-def test_several_splits_are_joined(make_features):
-    """train+test takes both."""
-    assert fit(make_features(), cv=3, split="train+test").n == 60
+@pytest.mark.parametrize(("split", "n"), [("train+test", 60), ("test", 20)])
+def test_several_splits_are_joined_and_test_rows_are_said(make_features, split, n):
+    """What is named is taken; test rows among them are said, by fit and before it."""
+    result = fit(make_features(), cv=3, split=split)
+    assert result.n == n
+    (note,) = result.notes
+    assert note.startswith("The test split is among the rows that were trained and selected on: ")
+    assert find_leaks(make_features(), split) == (note,)
+    assert fit(make_features(), cv=3).notes == ()
 
 
 def test_without_splits_all_rows_are_taken(make_features):
@@ -99,6 +106,32 @@ def test_without_splits_all_rows_are_taken(make_features):
     result = fit(make_features(splits=None), cv=3)
     assert result.n == 60
     assert any("no split" in note for note in result.notes)
+
+
+def test_the_training_rows_are_recorded(make_features):
+    """By picture where it is known, else by id; groups each once."""
+    from dataclasses import replace
+
+    features = make_features(groups=[f"g{i // 4}" if i < 36 else "" for i in range(60)])
+    digests = np.array([f"{i:064x}" if i < 10 else "" for i in range(60)])
+    training = fit(replace(features, digests=digests), cv=3).model.training
+    names = [*digests[:10].tolist(), *features.ids[10:40].tolist()]
+    assert training["row_fingerprints"] == fingerprints(names)
+    assert len(training["row_fingerprints"]) == 16 * 40
+    assert training["group_fingerprints"] == fingerprints([f"g{i}" for i in range(9)])
+    assert fit(make_features(), cv=3).model.training["group_fingerprints"] == ""
+
+
+def test_the_seed_reaches_a_head_made_by_name(make_features):
+    """random_state is the head's too, unless params hold one or the head was given."""
+
+    def seed(head="ecoc", **options):
+        return fit(make_features(), head, cv=3, random_state=5, **options).model.estimator["head"].random_state
+
+    assert seed() == 5
+    assert seed(params={"random_state": 9}) == 9
+    assert seed(params={"random_state": None}) is None
+    assert seed(LogisticRegression(random_state=7)) == 7
 
 
 def test_rows_without_a_label_are_left_out_and_counted(make_features):
@@ -128,7 +161,7 @@ def test_leaks_are_counted(make_features):
     """Groups on both sides, with the rows outside; without groups or splits there is nothing to find."""
     features = make_features(groups=["x" if i in {0, 1, 50, 51, 52} else f"g{i}" for i in range(60)])
     assert find_leaks(features, "train") == ("1 groups of split train are in other splits too (3 rows there).",)
-    assert find_leaks(features, "train+test") == ()
+    assert [found for found in find_leaks(features, "train+test") if "groups" in found] == []
     assert find_leaks(make_features(), "train") == ()
     assert find_leaks(make_features(splits=None, groups=["x"] * 60), "train") == ()
 
@@ -162,6 +195,24 @@ def test_weight_paths(make_features, tmp_path):
     path.unlink()
     with pytest.raises(ModelError, match=rf"The weights of {name} cannot be bundled: {path} is not there"):
         weight_paths(with_weights({"path": str(path), "seed": None}).blocks)
+
+
+def test_weights_of_one_backbone_that_differ_cannot_be_bundled(tmp_path):
+    """A model holds one file for each backbone: two are refused, by name; two levels of the same weights are fine."""
+
+    def block(sha256, weights):
+        key = {"backbone": "resnet34", "weights_sha256": sha256}
+        return {"backbone": "resnet34", "level": "x", "dim": 1, "key": key, "record": {"weights": weights}}
+
+    paths = [tmp_path / name for name in ("one.pth", "two.pth")]
+    for path in paths:
+        path.write_bytes(b"w")
+    one, two = (block(path.stem, {"path": str(path), "seed": None}) for path in paths)
+    assert weight_paths({"a": one, "b": one}) == {"resnet34": str(paths[0])}
+    for other in (two, block("three", {"path": None, "seed": 3})):
+        for blocks in ({"a": one, "b": other}, {"a": other, "b": one}):
+            with pytest.raises(ModelError, match=r"^a and b are of one backbone, resnet34, with different weights: .*"):
+                weight_paths(blocks)
 
 
 def test_progress_ends_at_its_total(make_features):

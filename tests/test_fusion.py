@@ -1,5 +1,6 @@
 """Alignment by id, column names, and scaling of blocks."""
 
+import hashlib
 import re
 import time
 
@@ -10,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fusionfer.exceptions import DataError, UnknownNameError
-from fusionfer.fusion import BlockScaler, align, check_blocks, column_names
+from fusionfer.fusion import BlockScaler, align, check_blocks, column_names, fingerprints, is_among
 
 BLOCKS = {"a": slice(0, 3), "b": slice(3, 10)}
 
@@ -104,9 +105,23 @@ def test_column_names_follow_blocks():
     assert names[17] == "resnet50.penultimate_0017"
     assert names[2049] == "x.multi@w_0001"
     assert column_names({"timm:resnet18:multi": slice(0, 1)}).tolist() == ["timm:resnet18.multi_0000"]
+    assert column_names({"resnet34:fc:in": slice(0, 1)}).tolist() == ["resnet34.fc:in_0000"]
+    assert column_names({"timm:resnet18:fc:in": slice(0, 1)}).tolist() == ["timm:resnet18.fc:in_0000"]
     wide = column_names({"a": slice(0, 10_001)})
     assert wide[-1] == "a_10000"
     assert sorted(wide) == list(wide)
+
+
+def test_fingerprints_recognise_values_and_stay_small():
+    """They are SHA-256 cut to 8 bytes, sorted, each once: those of FER-2013's training rows take less than 500 kB."""
+    assert fingerprints(["b", "a", "b"]) == "".join(sorted(hashlib.sha256(v).hexdigest()[:16] for v in (b"a", b"b")))
+    ids = [f"train/happy/Training_{i}.jpg" for i in range(28_559)]
+    known = fingerprints(ids)
+    assert len(known) < 500_000
+    assert is_among(ids, known).all()
+    assert not is_among([f"test/{i}" for i in range(1000)], known).any()
+    assert not is_among(ids, "").any()
+    assert fingerprints([]) == ""
 
 
 def test_equal_blocks_have_squared_norm_one(rows):

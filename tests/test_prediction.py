@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from fusionfer.evaluation import evaluate, read_for_model
 from fusionfer.exceptions import FusionferWarning, ImageError, ModelError, UnknownNameError, WeightsError
+from fusionfer.extraction import extract_to_cache
+from fusionfer.features import Features
 from fusionfer.images import read_faces, read_pictures
-from fusionfer.persistence import load_model
+from fusionfer.persistence import Model, load_model
 from fusionfer.prediction import Predictions, predict
 
 
@@ -40,6 +43,24 @@ def test_pictures_get_what_their_features_get(model, pictures, shared_cache):
     assert np.mean(result.labels[np.argsort(result.ids)] == stored.y_pred[order]) > 0.95  # ties may fall otherwise
     assert result.classes == model.classes
     assert np.allclose(result.proba.sum(axis=1), 1.0)
+
+
+def test_two_sets_of_weights_of_one_backbone_are_not_mixed_up(pictures, tmp_path):
+    """A hybrid of one backbone with two sets of weights, and one of two input sizes, predict what was trained."""
+    few = pictures.take(np.arange(min(len(pictures), 40)))
+    options = {"cache": tmp_path, "weights": "none", "device": "cpu"}
+    extract_to_cache(few, "mobilenet_v2", size=32, seed=1, **options)
+    extract_to_cache(few, "mobilenet_v2", size=32, seed=2, **options)
+    extract_to_cache(few, "mobilenet_v2", size=40, seed=2, **options)
+    features = Features.read(
+        tmp_path, {path.stem: f"mobilenet_v2:penultimate@{path.stem[-8:]}" for path in tmp_path.glob("*.h5")}
+    )
+    head = LogisticRegression(max_iter=1000).fit(features.X, features.y)
+    blocks = {name: features.block_record(name) for name in features.blocks}
+    model = Model(head, blocks, tuple(head.classes_))
+    result = predict(few, model)
+    assert result.ids.tolist() == features.ids.tolist()
+    assert np.allclose(result.proba, head.predict_proba(features.X), atol=1e-4)
 
 
 def test_the_batch_size_changes_rounding_only(model, pictures):

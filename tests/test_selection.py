@@ -334,12 +334,20 @@ def test_features_bring_arrays_and_blocks():
 
 
 def test_features_with_test_rows_or_without_labels():
-    """Test rows beside training rows, and rows without label, are refused before anything is learned."""
+    """Test rows beside any others, and rows without label, are refused before anything is learned."""
     X, y = two_blocks(3, 3, n=40)
     splits = np.array(["train"] * 30 + ["test"] * 10)
     mixed = types.SimpleNamespace(X=X, y=y.astype(str), blocks=BLOCKS, groups=np.full(40, ""), splits=splits)
     with pytest.raises(DataError, match=r'hold test rows.*fit\(features.split\("train"\)\)'):
         HybridSelector().fit(mixed)
+    mixed.splits = np.where(splits == "train", "validation", "test")
+    with pytest.raises(DataError, match=r'hold test rows among others.*fit\(features.split\("validation"\)\)'):
+        HybridSelector().fit(mixed)
+    mixed.splits = np.where(splits == "train", "", "test")
+    with pytest.raises(DataError, match=r'hold test rows.*fit\(features.take\(features.splits != "test"\)\)'):
+        HybridSelector().fit(mixed)
+    mixed.splits = np.full(40, "test")  # asked for by name
+    assert HybridSelector(LogisticRegression(), cv=2).fit(mixed).selected_ in {"a", "b", "a + b"}
     mixed.splits, mixed.y[:3] = np.full(40, "train"), ""
     with pytest.raises(DataError, match="3 of 40 rows have no label"):
         HybridSelector().fit(mixed)
@@ -359,6 +367,70 @@ def test_unnamed_groups_stand_alone():
 
     HybridSelector(LogisticRegression(), scoring=scorer).fit(X, y, some)
     assert max(held_out) < 100  # one group of all 200 unnamed rows would be held out at once
+
+
+class NAType:
+    """Stands for the one of pandas, which refuses to be compared."""
+
+    def __bool__(self):
+        raise TypeError
+
+    def __eq__(self, other):
+        return self
+
+    __ne__ = __eq__
+    __hash__ = None
+
+
+@pytest.mark.parametrize("missing", ["", None, float("nan"), NAType()])
+def test_unnamed_groups_in_a_column_of_objects(missing):
+    """What pandas has for "no name" means a group of one's own, as the empty string does."""
+    X, y = two_blocks(2, 2)
+    names = np.where(np.arange(len(y)) < 80, np.arange(len(y)) // 8, -1)
+    texts = np.array([f"p{name}" if name >= 0 else "" for name in names])
+    objects = np.array([text or missing for text in texts], dtype=object)
+    expected = HybridSelector(LogisticRegression()).fit(X, y, texts).scores_["all"]
+    assert_array_equal(HybridSelector(LogisticRegression()).fit(X, y, objects).scores_["all"], expected)
+    nameless = np.full(len(y), missing, dtype=object)
+    ungrouped = HybridSelector(LogisticRegression()).fit(X, y).scores_["all"]
+    assert_array_equal(HybridSelector(LogisticRegression()).fit(X, y, nameless).scores_["all"], ungrouped)
+
+
+def test_unnamed_groups_in_a_column_of_numbers():
+    """NaN among numbers is no group; 0 is one."""
+    X, y = two_blocks(2, 2)
+    numbers = np.where(np.arange(len(y)) < 80, np.arange(len(y)) // 8, np.nan)
+    texts = np.array(["" if np.isnan(number) else f"p{number:.0f}" for number in numbers])
+    expected = HybridSelector(LogisticRegression()).fit(X, y, texts).scores_["all"]
+    assert_array_equal(HybridSelector(LogisticRegression()).fit(X, y, numbers).scores_["all"], expected)
+    with pytest.raises(DataError, match=r"Too few groups for 5 folds of class 0 \(1\)"):
+        HybridSelector().fit(X, y, np.zeros(len(y), dtype=int))
+
+
+@pytest.mark.filterwarnings("ignore:The groups parameter is ignored:UserWarning")
+def test_a_splitter_that_divides_groups():
+    """Given groups, no splitter may divide one; the fold, a group and a row are named."""
+    X, y = two_blocks(2, 2)
+    groups = np.array([f"p{i // 8}" for i in range(len(y))], dtype=object)
+    groups[8:16] = None  # eight rows of their own, free to stand anywhere
+    whole = list(GroupKFold(3).split(X, y, np.arange(len(y)) // 8))
+    assert len(HybridSelector(LogisticRegression(), cv=whole).fit(X, y, groups).scores_["all"]) == 3
+    divided = [(np.arange(20, 240), np.arange(20))]
+    with pytest.raises(DataError, match=r"Fold 1 of 1 divides group 'p2': row 16 is held out while rows of the same"):
+        HybridSelector(LogisticRegression(), cv=divided).fit(X, y, groups)
+    with pytest.raises(DataError, match=r"Fold 1 of 5 divides group 'p\d+'"):
+        HybridSelector(LogisticRegression(), cv=StratifiedKFold(5, shuffle=True)).fit(X, y, groups)
+
+
+def test_a_scorer_that_needs_every_class():
+    """A held-out fold that lacks a class cannot be scored by log loss: scorer, block, fold and reason are named."""
+    X, y = two_blocks(2, 2)
+    folds = list(StratifiedKFold(2).split(X, y))
+    folds[1] = (folds[1][0], folds[1][1][y[folds[1][1]] == 3])
+    with pytest.raises(
+        DataError, match=r"^neg log loss of all cannot be computed on fold 2 of 2: .*(label|class).*another scoring\.$"
+    ):
+        HybridSelector(LogisticRegression(), cv=folds, scoring="neg_log_loss").fit(X, y)
 
 
 def test_own_splitter():

@@ -119,7 +119,7 @@ def memory(few: int, many: int, size: int) -> Report:
         (
             once(f"peak memory, {few:,} faces", low / 2**20, "MiB"),
             once(f"peak memory, {many:,} faces", high / 2**20, "MiB"),
-            once("growth per further face (its id, label and hash take about 1)", growth / 2**10, "KiB"),
+            once("growth per further face (its id, label and hash stay in memory)", growth / 2**10, "KiB"),
             once(f"whole call, {many:,} faces", took, "s"),
         ),
     )

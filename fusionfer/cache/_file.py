@@ -59,6 +59,11 @@ class FeatureFile:
         """Mask of the rows that are neither done nor known to fail; bool, shape (n,)."""
         return self._state == ABSENT
 
+    @property
+    def failed(self) -> np.ndarray:
+        """Mask of the rows that are known to fail; bool, shape (n,)."""
+        return self._state == FAILED
+
     def commit(self, start: int, X: np.ndarray, done: np.ndarray, failed: Mapping[int, str]) -> None:
         """Store one whole block: rows[start : start + block_rows], or what is left of them at the end.
 
@@ -71,7 +76,7 @@ class FeatureFile:
         done : ndarray of bool, shape (k,)
             Rows whose features these are. Rows neither done nor failed stay as they were.
         failed : mapping of int to str
-            Index in the block -> why there are no features; stored too, and not tried again.
+            Index in the block -> why there are no features; stored too.
 
         Raises
         ------

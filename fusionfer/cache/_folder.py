@@ -186,6 +186,8 @@ class CacheFolder:
             if not why:
                 failed = f", {len(whole.reasons)} of them known to fail" if whole.reasons else ""
                 why = f"{path.name} has all {len(rows)} rows{failed}."
+                if begun and self._locked:  # of an extension that is no longer wanted
+                    part.unlink(missing_ok=True)
                 return FeatureFile(path, None, whole.layout, state, "hit", why)
             sources.append((whole, state))
         self._require_lock()

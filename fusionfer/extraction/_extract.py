@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.metadata
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -11,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
-import fusionfer
 from fusionfer.backbones import Backbone
 from fusionfer.cache import CacheFolder, FeatureFile, RowTable, read_feature_file
 from fusionfer.exceptions import DataError, ExtractionInterrupted, ImageError
@@ -29,6 +29,7 @@ __all__ = ["BATCH_SIZE", "ExtractionReport", "extract", "extract_to_cache"]
 
 BATCH_SIZE = 32
 EXTRACTING = "extracting"
+PACKAGES = ("fusionfer", "torch", "torchvision", "timm", "numpy", "h5py", "opencv-python-headless", "opencv-python")
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ def extract_to_cache(
     device : str
         ``auto`` (cuda, then mps, then cpu) or a torch device.
     on_error : {"fail", "skip"}
-        What to do with a picture that cannot be used; skipped ones are recorded with their reason, and are not tried
-        again by later runs that skip, but by those that fail.
+        What to do with a picture that cannot be used; skipped ones are recorded with their reason, and tried again by a
+        later run that must not skip, or by which they can be decoded.
     seed : int
         For weights ``none``.
     timeout : float
@@ -174,12 +175,16 @@ def extract_to_cache(
         for request in requests
     ]  # fmt: skip
     folder = CacheFolder(cache)
-    with folder.lock(), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        for one in loaded:
+            stack.callback(one.close)
+        stack.enter_context(folder.lock())
         rows = _row_table(faces, progress)
         jobs: dict[tuple[str, str], FeatureFile] = {}
         for one in loaded:
             for level, dim in one.dims.items():
-                jobs[one.backbone.name, level] = job = folder.prepare(
+                ask = functools.partial(
+                    folder.prepare,
                     backbone=one.backbone.name,
                     level=level,
                     dim=dim,
@@ -187,8 +192,12 @@ def extract_to_cache(
                     record=_record(one, faces, batch_size, torch_device),
                     rows=rows,
                     block_rows=batch_size,
-                    retry_failed=on_error == "fail",
                 )
+                job = ask(retry_failed=on_error == "fail")
+                if any(_usable(faces, int(row)) for row in np.flatnonzero(job.failed)):
+                    job.close()
+                    job = ask(retry_failed=True)
+                jobs[one.backbone.name, level] = job
                 stack.callback(job.close)
         begin = time.perf_counter()
         computed = 0
@@ -228,6 +237,7 @@ def _one_pass(
     """Compute and commit what any of the files still lacks; return the number of rows that have features now."""
     todo = np.logical_or.reduce([job.todo for job in jobs.values()])
     used = [one for one in loaded if any(backbone == one.backbone.name for backbone, _ in jobs)]
+    names = [one.backbone.name for one in used]
     total, done, failed = int(todo.sum()), 0, 0
     batches = forward(faces, used, todo, batch_size=batch_size, device=device, digests=rows.digests)
     with contextlib.closing(batches):
@@ -239,8 +249,8 @@ def _one_pass(
                     "or give on_error='skip' to go on without such images."
                 )
                 raise ImageError(msg)
-            for name, job in jobs.items():
-                _commit(job, batch, batch.values[name])
+            for (backbone, level), job in jobs.items():
+                _commit(job, batch, batch.values[names.index(backbone), level])
             done += int(todo[batch.start : batch.start + batch.size].sum())
             failed += len(batch.failed)
             progress(done, total, EXTRACTING)
@@ -289,6 +299,15 @@ def _row_table(faces: FaceSet, progress: Progress) -> RowTable:
     return RowTable(faces.ids, faces.labels, faces.splits, faces.groups, digests)
 
 
+def _usable(faces: FaceSet, row: int) -> bool:
+    """Whether a picture that is recorded as failed can be used by now: a larger limit, a file that is back."""
+    try:
+        faces.load(row)
+    except ImageError:
+        return False
+    return True
+
+
 def _record(one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.device) -> dict[str, Any]:
     return {
         "weights": {**one.weights, "trained_on": None},
@@ -297,10 +316,13 @@ def _record(one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.
         "threads": torch.get_num_threads(),
         "engine": "torch",
         "data": faces.name,
-        "versions": {
-            "fusionfer": fusionfer.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-        },
+        "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
     }
+
+
+def _version(name: str) -> str | None:
+    """Version of an installed package; nothing is imported."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

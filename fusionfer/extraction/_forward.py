@@ -28,15 +28,16 @@ class Vectors:
     start : int
         First row; the batch is ``rows[start : start + size]``.
     size : int
-    values : dict of (str, str) to ndarray of float32, shape (size, dim)
-        (backbone, level) -> vectors; rows that were not wanted or failed hold whatever a black picture gives.
+    values : dict of (int, str) to ndarray of float32, shape (size, dim)
+        (position of the network, level) -> vectors; rows that were not wanted or failed hold whatever a black picture
+        gives. Names would not do: two networks may be one backbone with two sets of weights.
     failed : dict of int to str
         Position in the batch -> why the picture could not be used.
     """
 
     start: int
     size: int
-    values: dict[tuple[str, str], np.ndarray]
+    values: dict[tuple[int, str], np.ndarray]
     failed: dict[int, str]
 
 
@@ -80,10 +81,10 @@ def forward(
             good = wanted[batch.start : batch.start + size].copy()
             good[[j for j in batch.failed if j < size]] = False
             values = {}
-            for network, slot in zip(networks, tensoriser.slots, strict=True):
+            for number, (network, slot) in enumerate(zip(networks, tensoriser.slots, strict=True)):
                 tensor = torch.from_numpy(batch.tensors[slot]).to(device, memory_format=torch.channels_last)
                 for level, vector in network.network(tensor).items():
-                    values[network.backbone.name, level] = X = vector.cpu().numpy()[:size]
+                    values[number, level] = X = vector.cpu().numpy()[:size]
                     _check_finite(X, good, faces.ids[batch.start : batch.start + size], network.backbone.name, level)
             yield Vectors(batch.start, size, values, batch.failed)
 
@@ -95,20 +96,20 @@ def compute_features(
     batch_size: int,
     device: torch.device,
     progress: Progress | None = None,
-) -> tuple[dict[tuple[str, str], np.ndarray], dict[int, str]]:
+) -> tuple[dict[tuple[int, str], np.ndarray], dict[int, str]]:
     """Compute features into memory, for a few pictures at a time.
 
     Returns
     -------
-    values : dict of (str, str) to ndarray of float32, shape (n, dim)
-        (backbone, level) -> vectors; rows of failed pictures are zero.
+    values : dict of (int, str) to ndarray of float32, shape (n, dim)
+        (position of the network, level) -> vectors; rows of failed pictures are zero.
     failed : dict of int to str
         Row -> why the picture could not be used.
     """
     n = len(faces)
     values = {
-        (network.backbone.name, level): np.zeros((n, dim), np.float32)
-        for network in networks
+        (number, level): np.zeros((n, dim), np.float32)
+        for number, network in enumerate(networks)
         for level, dim in network.dims.items()
     }
     failed: dict[int, str] = {}
@@ -132,14 +133,18 @@ def find_device(name: str = "auto") -> torch.device:
     DataError
         If there is no such device here.
     """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    counts = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there))
-    if not available.get(name.partition(":")[0], False):
-        there = ", ".join(kind for kind, is_there in available.items() if is_there)
+        return torch.device(next(kind for kind, count in counts.items() if count))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or (device.index or 0) >= counts.get(device.type, 0):
+        there = ", ".join(kind for kind, count in counts.items() if count)
         msg = f"Device {name!r} is not available here. Available: auto, {there}."
         raise DataError(msg)
-    return torch.device(name)
+    return device
 
 
 def _check_finite(X: np.ndarray, good: np.ndarray, ids: np.ndarray, backbone: str, level: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,11 @@ class LinearECOCClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     C : float
-        Cost of a violated margin, more than 0; the larger, the weaker the penalty.
+        Cost of a violated margin, finite and more than 0; the larger, the weaker the penalty.
     tol : float
-        Relative duality gap at which a learner is done.
+        Relative duality gap at which a learner is done, more than 0.
     max_iter : int
-        Most sweeps and Newton steps, for each learner.
+        Most sweeps and Newton steps, for each learner; at least 1.
     class_weight : dict, "balanced" or None
         Weight of each class, multiplied with `sample_weight`.
     probability : bool
@@ -197,10 +197,12 @@ class LinearECOCClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         complaints = [
-            f"{name} must be a number above 0, got {value!r}"
-            for name, value in [("C", self.C), ("tol", self.tol), ("max_iter", self.max_iter)]
-            if not (isinstance(value, Real) and value > 0)
+            f"{name} must be a finite number above 0, got {value!r}"
+            for name, value in [("C", self.C), ("tol", self.tol)]
+            if not (isinstance(value, Real) and 0 < value < np.inf)
         ]
+        if not (isinstance(self.max_iter, Integral) and self.max_iter >= 1):
+            complaints.append(f"max_iter must be a whole number of at least 1, got {self.max_iter!r}")
         if complaints:
             msg = f"LinearECOCClassifier: {'; '.join(complaints)}."
             raise DataError(msg)

@@ -19,7 +19,8 @@ def fit_platt(scores: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> t
     positive : ndarray of bool, shape (n,)
         Which rows are of the positive class.
     weight : ndarray of float64, shape (n,)
-        Weight of each row, at least 0.
+        Weight of each row, at least 0. Only their ratios count: they are brought to mean 1 over the rows that have
+        any, so that the targets depend on how many rows there are and not on the unit of the weights.
 
     Returns
     -------
@@ -34,6 +35,7 @@ def fit_platt(scores: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> t
     .. [2] H.-T. Lin, C.-J. Lin, R. C. Weng (2007). A note on Platt's probabilistic outputs for support vector machines.
        Machine Learning 68, 267-276: the loss in the form that does not overflow, equation 13.
     """
+    weight = weight / weight[weight > 0].mean()
     n_positive, n_negative = weight[positive].sum(), weight[~positive].sum()
     target = np.where(positive, (n_positive + 1.0) / (n_positive + 2.0), 1.0 / (n_negative + 2.0))
     size = np.sqrt(np.average(scores**2, weights=weight)) or 1.0  # one scale for slope and offset

@@ -84,6 +84,7 @@ def decode_image(stored: bytes | np.ndarray, *, max_pixels: int = MAX_PIXELS) ->
     if pixels is None or pixels.size == 0:
         msg = f"The {kind} of {width} x {height} pixels is damaged or cut off ({len(stored)} bytes)."
         raise ImageError(msg)
+    _check_size(pixels.shape[1], pixels.shape[0], max_pixels)  # lest a header be read in two ways
     if pixels.dtype == np.uint16:
         pixels = (pixels // 256).astype(np.uint8)
     if pixels.dtype != np.uint8:

@@ -98,7 +98,7 @@ def _jpeg(stored: bytes) -> tuple[int, int]:
         if marker in _START_OF_FRAME:
             height, width = struct.unpack_from(">HH", stored, at + 3)
             return width, height
-        if marker == 0xDA:  # the scan begins, and no frame came before
+        if marker in (0x00, 0xDA):  # no marker, which libjpeg passes over; or the scan begins, and no frame came before
             raise ValueError
         if marker != 0x01 and not 0xD0 <= marker <= 0xD7:  # these stand alone, all others carry a length
             at += struct.unpack_from(">H", stored, at)[0]
@@ -144,15 +144,16 @@ def _tiff(stored: bytes) -> tuple[int, int]:
     for i in range(min(count, 4096)):
         entry = first + (8 + 20 * i if big else 2 + 12 * i)
         tag, kind = struct.unpack_from(order + "HH", stored, entry)
-        if tag in (256, 257):
-            code = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
+        if tag in (256, 257) and tag not in size:  # of a tag given twice libtiff takes the first
+            code = {1: "B", 3: "H", 4: "I", 16: "Q" if big else None}.get(kind)
             if code is None:
                 raise ValueError
             size[tag] = struct.unpack_from(order + code, stored, entry + (12 if big else 8))[0]
     return size.get(256, 0), size.get(257, 0)
 
 
-_PNM = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})\s")
+# As OpenCV reads it: a comment ends with either line end, and a number with white space only.
+_PNM = re.compile(rb"P[1-6](?:\s|#[^\r\n]*[\r\n])+(\d{1,9})\s(?:\s|#[^\r\n]*[\r\n])*(\d{1,9})\s")
 
 
 def _pnm(stored: bytes) -> tuple[int, int]:

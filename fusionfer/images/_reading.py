@@ -294,12 +294,10 @@ def _check_against_folders(faces: FaceSet, tree: Tree) -> FaceSet:
         other = _disagreements(pairs)
         if other:
             told = [f"{faces.ids[n]} ({mine}, folder {yours})" for n, mine, yours in other]
-            notes.append(
-                f"Manifest and folders disagree on the {what} of {len(other):,} faces: {shorten(told)}. "
-                "The manifest counts."
-            )
-    for note in notes:
-        warnings.warn(f"{faces.name}: {note}", FusionferWarning, stacklevel=2)
+            found = f"Manifest and folders disagree on the {what} of {len(other):,} faces"
+            notes.append(f"{found}: {', '.join(told)}. The manifest counts.")
+            msg = f"{faces.name}: {found}: {shorten(told)}. The manifest counts."
+            warnings.warn(msg, FusionferWarning, stacklevel=2)
     unnamed = sorted(set(place) - {str(key) for key in faces.keys})
     if unnamed:
         notes.append(f"{len(unnamed):,} pictures are not in the manifest and were left out: {shorten(unnamed, 3)}.")

@@ -2,7 +2,8 @@
 
 from fusionfer.networks._building import LoadedBackbone, build_module, load_backbone
 from fusionfer.networks._download import fetch, published_path
-from fusionfer.networks._levels import LevelNetwork, fold_batch_norm
+from fusionfer.networks._folding import fold_batch_norm
+from fusionfer.networks._levels import LevelNetwork
 from fusionfer.networks._vision import import_torchvision
 from fusionfer.networks._weights import StateDict, load_into, read_state_dict, state_hash
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,8 @@ from torch import nn
 from fusionfer.backbones import Backbone, Level, Preprocess
 from fusionfer.exceptions import WeightsUnavailableError, unknown_name
 from fusionfer.networks._download import fetch
-from fusionfer.networks._levels import LevelNetwork, fold_batch_norm
+from fusionfer.networks._folding import fold_batch_norm, foldable_pairs
+from fusionfer.networks._levels import JoinedNetworks, LevelNetwork
 from fusionfer.networks._vision import import_torchvision
 from fusionfer.networks._weights import load_into, read_state_dict, state_hash
 
@@ -40,9 +42,13 @@ class LoadedBackbone:
     """
 
     backbone: Backbone
-    network: LevelNetwork = field(repr=False)
+    network: LevelNetwork | JoinedNetworks = field(repr=False)
     weights: dict[str, Any]
     dims: dict[str, int]
+
+    def close(self) -> None:
+        """Take the taps off; a module of the user's own is then as it came."""
+        self.network.close()
 
 
 def load_backbone(
@@ -85,11 +91,7 @@ def load_backbone(
     else:
         backbone, module, provenance = _with_weights(backbone, str(weights), seed, progress, timeout)
     chosen = {name: backbone.level(name) for name in levels}
-    module.eval()
-    if backbone.module is None:  # a user's module is not changed
-        fold_batch_norm(module, keep={node.removesuffix(":in") for level in chosen.values() for node in level.nodes})
-    module.to(device=device, dtype=torch.float32, memory_format=torch.channels_last)
-    network = LevelNetwork(module, chosen, name=backbone.name)
+    network = _tapped(module, chosen, backbone, torch.device(device))
     known = {name: level.dim or _outputs(module, level) for name, level in chosen.items()}
     dims = {name: dim for name, dim in known.items() if dim is not None}
     if len(dims) < len(known):  # only the network itself can tell: one forward pass of a black picture
@@ -116,6 +118,36 @@ def build_module(name: str, *, seed: int = 0, pretrained: bool = False) -> nn.Mo
         if name.startswith("timm:"):
             return _timm_model(name.removeprefix("timm:"), pretrained)
         return import_torchvision().models.get_model(name, weights=None)
+
+
+def _tapped(
+    module: nn.Module, levels: Mapping[str, Level], backbone: Backbone, device: torch.device
+) -> LevelNetwork | JoinedNetworks:
+    """Fold, move and tap the network.
+
+    Levels that look at a convolution or normalisation that folding changes are taken from a copy that is not folded, so
+    that no level's bits depend on which others are asked for.
+    """
+    if backbone.module is not None:  # the user's own stays as it is, and is copied where it must be converted
+        fits = all(p.device == device and p.dtype == torch.float32 for p in module.parameters())
+        own = module if fits else copy.deepcopy(module).to(device=device, dtype=torch.float32)
+        return LevelNetwork(own, levels, name=backbone.name)
+    module.eval()
+    changed = {name for pair in foldable_pairs(module) for name in pair}
+    plain = {
+        name: level for name, level in levels.items() if changed & {node.removesuffix(":in") for node in level.nodes}
+    }
+    folded = {name: level for name, level in levels.items() if name not in plain}
+    networks = []
+    for some, fold in [(plain, False), (folded, True)]:
+        if some:
+            one = copy.deepcopy(module) if plain and folded else module
+            if fold:
+                fold_batch_norm(one)
+            one.to(device=device, dtype=torch.float32)
+            one.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            networks.append(LevelNetwork(one, some, name=backbone.name))
+    return networks[0] if len(networks) == 1 else JoinedNetworks(networks)
 
 
 def _outputs(module: nn.Module, level: Level) -> int | None:

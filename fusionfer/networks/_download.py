@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
+import math
 import os
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +16,7 @@ from pathlib import Path
 import torch
 
 from fusionfer.backbones import Weights
-from fusionfer.exceptions import WeightsError, WeightsUnavailableError
+from fusionfer.exceptions import FusionferError, WeightsError, WeightsUnavailableError
 
 __all__ = ["fetch", "published_path"]
 
@@ -25,7 +28,13 @@ def published_path(weights: Weights) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / weights.file_name
 
 
-def fetch(weights: Weights, *, timeout: float = 30.0, progress: Callable[[int, int, str], None] | None = None) -> Path:
+def fetch(
+    weights: Weights,
+    *,
+    timeout: float = 30.0,
+    deadline: float | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Path:
     """Return the file of published weights, downloading it when it is not there yet.
 
     Parameters
@@ -33,7 +42,9 @@ def fetch(weights: Weights, *, timeout: float = 30.0, progress: Callable[[int, i
     weights : Weights
         Which.
     timeout : float
-        Seconds to wait for the server.
+        Seconds to wait for the server to say anything, each time.
+    deadline : float, optional
+        Seconds for the whole download; by default it may take as long as it goes on.
     progress : callable, optional
         Called as ``progress(bytes_done, bytes_total, what)``.
 
@@ -45,9 +56,9 @@ def fetch(weights: Weights, *, timeout: float = 30.0, progress: Callable[[int, i
     Raises
     ------
     WeightsUnavailableError
-        If it cannot be downloaded; the message says which file to put where.
+        If it cannot be downloaded, or something else came; the message says which file to put where.
     WeightsError
-        If what came, or what lies there, has another hash.
+        If the file that lies there already has another hash.
     """
     path = published_path(weights)
     if path.is_file():
@@ -55,31 +66,56 @@ def fetch(weights: Weights, *, timeout: float = 30.0, progress: Callable[[int, i
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _download(weights, path, timeout, progress)
-    except OSError as error:
-        if isinstance(error, WeightsError):
-            raise
+        _download(weights, path, timeout, math.inf if deadline is None else deadline, progress)
+    except FusionferError:  # of `progress`, which may stop everything
+        raise
+    except (OSError, http.client.HTTPException) as error:
         msg = (
-            f"{weights.name} is not on this machine and could not be downloaded ({error}). "
+            f"{weights.name} is not on this machine and could not be downloaded ({error or type(error).__name__}). "
             f"Copy {weights.file_name} (from {weights.url}) to {path}, or give --weights PATH or --weights none."
         )
         raise WeightsUnavailableError(msg) from error
     return path
 
 
-def _download(weights: Weights, path: Path, timeout: float, progress: Callable[[int, int, str], None] | None) -> None:
+def _download(
+    weights: Weights,
+    path: Path,
+    timeout: float,
+    deadline: float,
+    progress: Callable[[int, int, str], None] | None,
+) -> None:
+    end = time.monotonic() + deadline
     # A name of its own per process: two downloads at once do not mix, and the last rename wins with equal bytes.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     temporary = Path(name)
+    sha256 = hashlib.sha256()
     try:
-        with os.fdopen(handle, "wb") as out, urllib.request.urlopen(weights.url, timeout=timeout) as answer:
-            total, done = int(answer.headers.get("Content-Length") or 0), 0
-            while chunk := answer.read(_CHUNK):
+        with (
+            os.fdopen(handle, "wb") as out,
+            urllib.request.urlopen(weights.url, timeout=max(min(timeout, deadline), 0.001)) as answer,
+        ):
+            length, done = answer.headers.get("Content-Length") or "", 0
+            total = int(length) if length.isdecimal() else 0
+            while chunk := answer.read1(_CHUNK):  # what has come, so that a trickle cannot outlast the deadline
                 out.write(chunk)
+                sha256.update(chunk)
                 done += len(chunk)
                 if progress is not None:
                     progress(done, total, f"downloading {weights.file_name}")
-        _check(temporary, weights)
+                if time.monotonic() > end and done != total:
+                    msg = f"only {done:,} of {f'{total:,}' if total else 'unknown'} bytes came within {deadline:,.3g} s"
+                    raise TimeoutError(msg)
+        if done < total:
+            msg = f"only {done:,} of {total:,} bytes came"
+            raise OSError(msg)
+        if not sha256.hexdigest().startswith(weights.sha256_prefix):
+            msg = (
+                f"what came is another file, perhaps a proxy's page: {done:,} bytes of "
+                f"{answer.headers.get_content_type()}, SHA-256 {sha256.hexdigest()[:8]}... instead of "
+                f"{weights.sha256_prefix}..."
+            )
+            raise OSError(msg)
         temporary.replace(path)
     finally:
         with contextlib.suppress(FileNotFoundError):

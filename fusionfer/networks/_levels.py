@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.fx
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fusionfer.backbones import Level
-from fusionfer.exceptions import UnknownNameError
+from fusionfer.exceptions import DataError, UnknownNameError
 
-__all__ = ["LevelNetwork", "fold_batch_norm"]
+__all__ = ["JoinedNetworks", "LevelNetwork"]
 
 
 class LevelNetwork:
@@ -38,26 +36,36 @@ class LevelNetwork:
     """
 
     def __init__(self, module: nn.Module, levels: Mapping[str, Level], *, name: str) -> None:
+        self._was_training = module.training
         self.module = module.eval()
         self.levels = dict(levels)
         self.name = name
         self._seen: dict[str, torch.Tensor] = {}
+        self._hooks: list[Any] = []
         submodules = dict(module.named_modules())
         for node in sorted({node for level in self.levels.values() for node in level.nodes}):
             target, is_input = node.removesuffix(":in"), node.endswith(":in")
             if target not in submodules or not target:
                 raise _unknown_node(name, target, submodules)
-            hook = _keep_input if is_input else _keep_output
-            if is_input:
-                submodules[target].register_forward_pre_hook(hook(self._seen, node))
-            else:
-                submodules[target].register_forward_hook(hook(self._seen, node))
+            self._hooks.append(
+                submodules[target].register_forward_pre_hook(_keep_input(self._seen, node))
+                if is_input
+                else submodules[target].register_forward_hook(_keep_output(self._seen, node))
+            )
 
     @torch.inference_mode()
     def __call__(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return level name -> float32 tensor of shape (n, dim) for a batch of shape (n, 3, height, width)."""
         self._seen.clear()
-        self.module(batch)
+        try:
+            self.module(batch)
+        except torch.OutOfMemoryError as error:
+            msg = f"{self.name}: the device has no memory for a batch of {len(batch)}; give a smaller --batch-size."
+            raise MemoryError(msg) from error
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            msg = f"{self.name} cannot take pictures of {tuple(batch.shape[1:])}: {reason}. Give another --size."
+            raise DataError(msg) from error
         unseen = {node for level in self.levels.values() for node in level.nodes} - self._seen.keys()
         if unseen:
             msg = f"{self.name}: the forward pass never reaches {', '.join(sorted(unseen))}; name other nodes."
@@ -66,9 +74,36 @@ class LevelNetwork:
             name: torch.cat([self._seen[node] for node in level.nodes], dim=1) for name, level in self.levels.items()
         }
 
+    def close(self) -> None:
+        """Take the taps off and give the module back as it came."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+        self.module.train(self._was_training)
+
     def dims(self, shape: tuple[int, ...], device: torch.device) -> dict[str, int]:
         """Return the length of each level's vector for pictures of `shape` (3, height, width)."""
         return {name: int(x.shape[1]) for name, x in self(torch.zeros((1, *shape), device=device)).items()}
+
+
+class JoinedNetworks:
+    """Several level networks over one picture, as one."""
+
+    def __init__(self, networks: Sequence[LevelNetwork]) -> None:
+        self.networks = list(networks)
+
+    def __call__(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return level name -> float32 tensor of shape (n, dim) of all of them."""
+        return {name: vector for network in self.networks for name, vector in network(batch).items()}
+
+    def dims(self, shape: tuple[int, ...], device: torch.device) -> dict[str, int]:
+        """Return the length of each level's vector for pictures of `shape` (3, height, width)."""
+        return {name: dim for network in self.networks for name, dim in network.dims(shape, device).items()}
+
+    def close(self) -> None:
+        """Take all taps off."""
+        for network in self.networks:
+            network.close()
 
 
 def _pooled(x: Any) -> torch.Tensor:
@@ -103,46 +138,3 @@ def _unknown_node(name: str, node: str, submodules: Mapping[str, Any]) -> Unknow
         f"Unknown level or node {node!r} of {name}. Levels: penultimate, multi, logits, or any submodule "
         f"(at the top: {', '.join(top)}). " + (f"Close: {', '.join(close)}." if close else "")
     )
-
-
-def fold_batch_norm(module: nn.Module, keep: Set[str] = frozenset()) -> int:
-    """Fold each batch normalisation that follows a convolution directly into it; return how many.
-
-    The names of all submodules stay: a folded normalisation becomes an identity, so that nodes keep their names.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Changed in place; must be in eval mode and be traceable, else nothing is folded.
-    keep : set of str
-        Submodules whose output must stay what it was.
-
-    Returns
-    -------
-    int
-        Number of folded layers.
-
-    References
-    ----------
-    .. [1] Jacob et al. (2018), Quantization and training of neural networks, CVPR, eq. 14.
-    """
-    try:
-        graph = torch.fx.symbolic_trace(module).graph
-    except Exception:  # tracing runs the module's own code, which may raise anything; then it stays as it is
-        return 0
-    submodules, folded = dict(module.named_modules()), 0
-    for node in graph.nodes:
-        if node.op != "call_module" or not isinstance(submodules.get(node.target), nn.BatchNorm2d):
-            continue
-        source = node.args[0]
-        conv = submodules.get(source.target) if source.op == "call_module" else None
-        if not isinstance(conv, nn.Conv2d) or len(source.users) != 1 or {source.target, node.target} & keep:
-            continue
-        for target, new in [
-            (source.target, fuse_conv_bn_eval(conv, submodules[node.target])),
-            (node.target, nn.Identity()),
-        ]:
-            parent, _, child = target.rpartition(".")
-            setattr(module.get_submodule(parent), child, new)
-        folded += 1
-    return folded

@@ -51,7 +51,8 @@ class Model:
     selection : dict
         How the blocks were chosen: candidates, their fold scores, the one selected, and why.
     training : dict
-        What it was trained on: name of the data, number of samples, split, head and parameters.
+        What it was trained on: number of samples, split, head, parameters, and fingerprints of rows and groups, by
+        which `fusionfer.evaluation.evaluate` recognises rows that were trained on.
     versions : dict of str to str
         Versions of fusionfer, scikit-learn, NumPy and Python that fitted it.
     created : str

@@ -59,6 +59,7 @@ def test_other_splits(cli, shared_cache, shared_model, split, n):
     outcome = cli("evaluate", shared_cache, "--model", shared_model, "--split", split)
     assert outcome.code == 0
     assert outcome.out.startswith(f"{n} rows of split {split}; ")
+    assert f"56 of {n} scored rows were trained on" in outcome.err
 
 
 def test_a_report_is_written_where_it_is_asked_for(cli, fitted, tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -187,14 +188,43 @@ def test_skips_are_told_again_on_a_hit(extract, faces):
     assert "has all 88 rows, 4 of them known to fail." in second.out
 
 
-def test_many_skips_are_not_a_flood(extract, faces):
-    """Ten are listed, the others counted."""
+def test_every_skip_is_listed(extract, faces):
+    """Nobody has to look for the eleventh."""
     for i in range(14):
         (faces / "train" / "sad" / f"bad{i}.png").write_bytes(b"")
     outcome = extract(faces, "--on-error", "skip")
     assert outcome.code == 3
-    assert len(re.findall(r"^fusionfer: skipped train", outcome.err, re.MULTILINE)) == 10
-    assert outcome.err.splitlines()[-1] == "fusionfer: skipped 14 of 98 samples (4 more are recorded)."
+    assert len(re.findall(r"^fusionfer: skipped train", outcome.err, re.MULTILINE)) == 14
+    assert outcome.err.splitlines()[-1] == "fusionfer: skipped 14 of 98 samples."
+
+
+def test_a_flood_of_skips_is_counted(extract, tmp_path, monkeypatch):
+    """Beyond the limit the number is told, of rows that the reader left out too, and nothing that is not so."""
+    monkeypatch.setattr(sys.modules["fusionfer.cli.extract"], "SKIPS_SHOWN", 10)  # the name is the command's too
+    data = write_fer(tmp_path / "fer2013.csv", *[f"9,{PIXELS},Training"] * 15)
+    outcome = extract(data, "--on-error", "skip")
+    assert outcome.code == 3
+    assert len(re.findall(r"^fusionfer: skipped fer2013:", outcome.err, re.MULTILINE)) == 10
+    assert outcome.err.splitlines()[-1] == "fusionfer: skipped 15 of 29 samples (the first 10 are listed)."
+
+
+def test_fifteen_bad_rows_are_fifteen_lines(extract, tmp_path):
+    """Rows that the reader left out are kept nowhere else, so each is listed."""
+    data = write_fer(tmp_path / "fer2013.csv", *[f"9,{PIXELS},Training"] * 15)
+    outcome = extract(data, "--on-error", "skip")
+    assert re.findall(r"^fusionfer: skipped fer2013:(\d+)", outcome.err, re.MULTILINE) == [
+        str(i) for i in range(14, 29)
+    ]
+
+
+def test_where_all_is_skipped_nothing_comes_next(extract, shared_faces):
+    """Skip lines name options, not parameters; and no fit is proposed to which no face is left."""
+    outcome = extract(shared_faces, "--on-error", "skip", "--max-pixels", 1000)
+    assert outcome.code == 3
+    assert outcome.err.splitlines()[-1] == "fusionfer: skipped 84 of 84 samples."
+    assert "(raise --max-pixels if you trust it)" in outcome.err
+    assert "max_pixels" not in outcome.err
+    assert "Next:" not in outcome.out
 
 
 def test_a_mended_picture_is_computed(extract, faces, tmp_path):
@@ -375,6 +405,17 @@ def test_a_split_is_drawn_and_stored(extract, shared_faces, tmp_path):
     assert "train 42, test 14" in outcome.out
     features = Features.read(tmp_path / "cache")
     assert np.unique(features.splits, return_counts=True)[1].tolist() == [14, 42]
+
+
+def test_the_split_has_a_seed_of_its_own_if_wanted(extract, shared_faces, tmp_path):
+    """--split-seed draws another split and leaves the random weights, hence the features, as they are."""
+    data, splits = shared_faces / "train", []
+    for more in ([], ["--split-seed", 0], ["--split-seed", 1]):
+        outcome = extract(data, "--split", "75/25", *more)
+        assert outcome.code == 0, outcome.err
+        splits.append(Features.read(tmp_path / "cache").splits.tolist())
+    assert splits[0] == splits[1] != splits[2]
+    assert len(CacheFolder(tmp_path / "cache").files()) == 1
 
 
 def test_published_weights_that_cannot_be_had(extract, shared_faces, tmp_path, monkeypatch):

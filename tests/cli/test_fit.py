@@ -264,6 +264,27 @@ def test_leaks_are_said_and_strict_refuses(fit, make_cache, tmp_path):
     assert re.search(pattern, outcome.err)
 
 
+@pytest.mark.parametrize("split", ["train+test", "test"])
+def test_fitting_to_test_rows_is_said_and_strict_refuses(fit, make_cache, tmp_path, split):
+    """Once, as a note and in the JSON; with --strict it is exit 4, and no model."""
+    folder = make_cache()
+    outcome = fit(folder, "--split", split, "--strict")
+    assert outcome.code == 4
+    assert re.search(r"^fusionfer: leak: The test split is among the rows that were trained", outcome.error)
+    assert not (tmp_path / "model").exists()
+    outcome = fit(folder, "--split", split, "--json")
+    assert outcome.code == 0
+    (note,) = json.loads(outcome.out)["notes"]
+    assert note.startswith("The test split is among the rows that were trained and selected on")
+    assert outcome.err.count(note) == 1
+
+
+def test_the_seed_reaches_the_head(fit, make_cache, tmp_path):
+    """--seed draws the folds of the calibration too."""
+    assert fit(make_cache(), "--seed", 3).code == 0
+    assert load_model(tmp_path / "model").estimator["head"].random_state == 3
+
+
 def test_strict_without_leaks_is_silent(fit, make_cache):
     """Persons in one split each: nothing to say."""
     outcome = fit(make_cache(groups=[f"person{i // 2}" for i in range(60)]), "--strict")

@@ -77,6 +77,22 @@ def test_one_bad_picture_does_not_stop_the_rest(predict, faces):
     assert len(re.findall(r"^fusionfer: skipped ", outcome.err, re.M)) == 3
 
 
+def test_an_ordinary_folder_and_a_file_in_it(predict, faces):
+    """Pictures beside subfolders are pictures, and one that is named twice is predicted once."""
+    one = next((faces / "train" / "sad").iterdir())
+    loose = shutil.copy(one, faces / "loose.png")
+    outcome = predict(faces, loose, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert len(json.loads(outcome.out)["predictions"]) == 85
+
+
+def test_skips_are_told_in_options(predict, shared_faces):
+    """A picture over the limit is told how to allow it at a shell."""
+    outcome = predict(shared_faces / "test" / "sad", "--max-pixels", 1000)
+    assert outcome.code == 3
+    assert outcome.err.count("(raise --max-pixels if you trust it)") == 4
+
+
 def test_a_bad_picture_stops_when_asked_to(predict, faces):
     """--on-error fail names the picture, in one well-formed sentence."""
     folder = faces / "test" / "sad"

@@ -14,6 +14,7 @@ from fusionfer.exceptions import (
     ExtractionInterrupted,
     ImageError,
     NonFiniteFeaturesError,
+    UnknownNameError,
 )
 from fusionfer.extraction import extract, extract_to_cache
 
@@ -237,5 +238,39 @@ def test_wrong_options_are_named(tmp_path, make_faces, make_backbone):
         extract_to_cache(faces, backbone, "out", cache=tmp_path, batch_size=0)
     with pytest.raises(DataError, match=r"Device .tpu. is not available here\. Available: auto"):
         extract_to_cache(faces, backbone, "out", cache=tmp_path, device="tpu")
+    with pytest.raises(DataError, match="Device 'cpu:x' is not available here"):
+        extract_to_cache(faces, backbone, "out", cache=tmp_path, device="cpu:x")
     with pytest.raises(DataError, match="noise holds no faces"):
         run(faces.take([]), backbone, tmp_path)
+
+
+def test_a_recorded_failure_that_can_be_decoded_by_now_is_tried_again(tmp_path, make_faces, make_backbone):
+    """A run that skips takes back what it skipped once the limit, or the file, allows it."""
+    from dataclasses import replace
+
+    faces, backbone = make_faces(9), make_backbone()
+    first = run(replace(faces, max_pixels=100), backbone, tmp_path, on_error="skip")
+    assert len(first.skipped) == 9
+    again = run(replace(faces, max_pixels=100), backbone, tmp_path, on_error="skip")
+    assert (len(again.skipped), again.computed) == (9, 0)
+    report = run(faces, backbone, tmp_path, on_error="skip")
+    assert (report.skipped, report.computed) == ((), 9)
+
+
+def test_a_hit_leaves_no_unfinished_file_behind(tmp_path, make_faces, make_backbone):
+    """What a failed try began is taken away once the complete file is all that is wanted."""
+    backbone = make_backbone()
+    run(make_faces(20, broken=[3]), backbone, tmp_path, on_error="skip")
+    with pytest.raises(ImageError):
+        run(make_faces(20, broken=[3]), backbone, tmp_path)
+    assert list(tmp_path.glob("*.part"))
+    report = run(make_faces(20, broken=[3]), backbone, tmp_path, on_error="skip")
+    assert report.computed == 0
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_wrong_levels_leave_no_folder_behind(tmp_path, make_faces, make_backbone):
+    """Names are checked before anything is made."""
+    with pytest.raises(UnknownNameError, match="Unknown level or node 'nowhere' of tiny"):
+        extract(make_faces(4), make_backbone(), "nowhere", cache=tmp_path / "c")
+    assert not (tmp_path / "c").exists()

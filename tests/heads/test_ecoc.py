@@ -183,5 +183,23 @@ def test_one_class_is_an_error(faces):
 
 def test_parameters_out_of_range(faces):
     """All wrong parameters are named at once."""
-    with pytest.raises(DataError, match="C must be a number above 0, got -1; tol must be a number above 0, got 'x'"):
+    with pytest.raises(
+        DataError, match="C must be a finite number above 0, got -1; tol must be a finite number above 0, got 'x'"
+    ):
         LinearECOCClassifier(C=-1, tol="x").fit(*faces)
+    for cost in (np.inf, np.nan, 0):
+        with pytest.raises(DataError, match=rf"C must be a finite number above 0, got {cost}\.$"):
+            LinearECOCClassifier(C=cost).fit(*faces)
+    for steps in (0, 0.5, 10.0, np.inf):
+        with pytest.raises(DataError, match=rf"max_iter must be a whole number of at least 1, got {steps}\.$"):
+            LinearECOCClassifier(max_iter=steps).fit(*faces)
+
+
+def test_the_unit_of_the_weights_does_not_count(faces):
+    """All weights times 1/64, and C times 64: the same learners and the same probabilities."""
+    X, y = faces
+    weight = np.random.default_rng(0).uniform(0, 2, size=len(y))
+    one = LinearECOCClassifier(C=0.5).fit(X, y, sample_weight=weight)
+    other = LinearECOCClassifier(C=32.0).fit(X, y, sample_weight=weight / 64)
+    assert_allclose(other.coef_, one.coef_)
+    assert_allclose(other.predict_proba(X), one.predict_proba(X), rtol=1e-10)

@@ -13,12 +13,25 @@ def test_equals_scikit_learn():
     rng = np.random.default_rng(0)
     positive = rng.random(300) < 0.3
     scores = (rng.normal(size=300) + 1.5 * positive - 0.5) * 20
-    for weight in (np.ones(300), rng.uniform(0, 2, size=300)):
+    uneven = rng.uniform(0, 2, size=300)
+    for weight in (np.ones(300), uneven / uneven.mean()):  # theirs counts rows by the sum of their weights
         theirs = _SigmoidCalibration().fit(scores, positive, weight)
         slope, offset = fit_platt(scores, positive, weight)
         assert_allclose(
             apply_platt(scores[:, None], np.array([[slope, offset]]))[:, 0], theirs.predict(scores), atol=2e-4
         )
+
+
+def test_only_ratios_of_weights_count():
+    """All weights times anything give the same sigmoid, and rows without weight are as if they were not there."""
+    rng = np.random.default_rng(2)
+    positive = rng.random(60) < 0.4
+    scores, weight = rng.normal(size=60) + positive, rng.uniform(0, 2, size=60)
+    weight[:20] = 0
+    expected = fit_platt(scores, positive, weight)
+    for factor in (1e-4, 7.0, 1e4):
+        assert_allclose(fit_platt(scores, positive, weight * factor), expected, rtol=1e-9)
+    assert_allclose(fit_platt(scores[20:], positive[20:], weight[20:]), expected, rtol=1e-3)
 
 
 def test_calibrated_on_its_own_model():

@@ -188,6 +188,63 @@ def test_enormous_picture_is_refused_before_decoding():
         decode_image(stored)
 
 
+@pytest.mark.parametrize("small_first", [True, False])
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "TIFF", "WEBP", "GIF"])
+def test_no_second_size_gets_past_the_limit(image_format, small_first):
+    """Where a file says two sizes (two IHDR, two SOF, two tags, a canvas and a frame), none too large comes out."""
+    stored = with_two_sizes(image_format, small_first=small_first)
+    try:
+        height, width = decode_image(stored, max_pixels=599).shape[:2]
+    except ImageError:
+        return
+    assert (width, height) == (7, 5)
+    assert (image_format, small_first) == ("TIFF", True)  # where the first size counts, for header and decoder alike
+
+
+def with_two_sizes(image_format, *, small_first):
+    """Return a picture of 30 x 20 whose file says 7 x 5 too."""
+    stored = encode(
+        noise(), image_format, **({"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"} if image_format == "WEBP" else {})
+    )
+    if image_format == "PNG":
+        at, length = 8, 25
+        head = b"IHDR" + struct.pack(">II", 7, 5) + stored[24:29]
+        other = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    elif image_format == "JPEG":
+        at = stored.index(b"\xff\xc0")
+        length = 2 + struct.unpack_from(">H", stored, at + 2)[0]
+        other = stored[at : at + 5] + struct.pack(">HH", 5, 7) + stored[at + 9 : at + length]
+    elif image_format == "TIFF":
+        return tiff_with_two_sizes(stored, small_first=small_first)
+    else:  # the canvas is smaller, or larger, than the frame
+        width, height = (7, 5) if small_first else (300, 200)
+        if image_format == "GIF":
+            return stored[:6] + struct.pack("<HH", width, height) + stored[10:]
+        return stored[:24] + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little") + stored[30:]
+    own = stored[at : at + length]
+    return stored[:at] + (other + own if small_first else own + other) + stored[at + length :]
+
+
+def tiff_with_two_sizes(stored, *, small_first):
+    """Return a TIFF with a directory that gives width and height twice."""
+    first = struct.unpack_from("<I", stored, 4)[0]
+    count = struct.unpack_from("<H", stored, first)[0]
+    entries = []
+    for at in range(first + 2, first + 2 + 12 * count, 12):
+        own, tag = stored[at : at + 12], struct.unpack_from("<H", stored, at)[0]
+        other = {256: [struct.pack("<HHII", 256, 4, 1, 7)], 257: [struct.pack("<HHII", 257, 4, 1, 5)]}.get(tag, [])
+        entries += [*other, own] if small_first else [own, *other]
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    return stored[:4] + struct.pack("<I", len(stored)) + stored[8:] + directory
+
+
+def test_what_was_decoded_is_measured_too(monkeypatch):
+    """Should a header ever be read in two ways, the limit holds for the pixels that came out."""
+    monkeypatch.setattr("fusionfer.images._decoding.read_header", lambda stored: ("BMP", 1, 1))
+    with pytest.raises(ImageError, match="30 x 20 = 600 pixels; at most 599"):
+        decode_image(encode(noise(), "BMP"), max_pixels=599)
+
+
 def test_limit_is_the_last_allowed_size():
     """Exactly max_pixels pixels are decoded, one more are not; the same holds for ready pixels."""
     pixels = noise(10, 10, 1)

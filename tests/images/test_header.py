@@ -50,6 +50,34 @@ def test_big_endian_tiff_and_upside_down_bmp():
     assert read_header(b"BM" + bytes(12) + struct.pack("<IHH", 12, 7, 5)) == ("BMP", 7, 5)
 
 
+def test_of_a_tiff_tag_given_twice_the_first_counts():
+    """As libtiff has it; the last would let a picture of any size pass for a small one."""
+    sizes = [(256, 300), (256, 7), (257, 200), (257, 5)]
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sizes)
+    assert read_header(b"II*\0" + struct.pack("<IH", 8, 4) + tags) == ("TIFF", 300, 200)
+
+
+def test_headers_that_decoders_read_otherwise_are_refused():
+    """8-byte numbers in a small TIFF, a JPEG's stuffed zero that would hide a frame, a PNM comment in a number."""
+    small = struct.pack("<HHII", 256, 16, 1, 99) + struct.pack("<HHII", 257, 4, 1, 5)
+    jpeg = encode("JPEG")
+    hidden = jpeg[:2] + b"\xff\x00" + struct.pack(">H", len(jpeg)) + jpeg[2:] + jpeg[2:]
+    for stored in (
+        b"II*\0" + struct.pack("<IH", 8, 2) + small + bytes(99),
+        hidden,
+        b"P5\n7#9999\n5\n255\n" + bytes(35),
+    ):
+        with pytest.raises(ImageError, match="header is damaged"):
+            read_header(stored)
+    assert read_header(b"P5\n# a\r7 5\n9 255\n" + bytes(35)) == ("PNM", 7, 5)
+
+
+def test_a_pnm_of_blanks_takes_no_time():
+    """Megabytes of blanks are refused in one pass."""
+    with pytest.raises(ImageError, match="Looks like PNM, but its header is damaged"):
+        read_header(b"P5" + b" " * 1_000_000 + b"x")
+
+
 def test_pnm_with_comments():
     """Comments may stand between the numbers of a PNM header."""
     assert read_header(b"P5\n# made by hand\n7 # wide\n5\n255\n" + bytes(35)) == ("PNM", 7, 5)

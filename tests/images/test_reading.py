@@ -99,6 +99,19 @@ def test_manifest_with_numbers_for_the_folders_names_agrees(tmp_path):
         read_faces(tmp_path)
 
 
+def test_the_warning_of_disagreements_is_short_and_the_note_whole(tmp_path):
+    """Eight disagreements: the warning names five, the note all."""
+    names = [f"{label}/{i}.png" for label in ("happy", "sad") for i in range(12)]
+    put(tmp_path, *names)
+    wrong = names[:8]
+    rows = [f"{name},{'sad' if name in wrong else name.partition('/')[0]}" for name in names]
+    (tmp_path / "m.csv").write_text("\n".join(["path,label", *rows]))
+    with pytest.warns(FusionferWarning, match=r"happy/4\.png \(sad, folder happy\), and 3 more\. The manifest counts"):
+        faces = read_faces(tmp_path)
+    (note,) = (note for note in faces.notes if "disagree" in note)
+    assert [name for name in names if f"{name} (sad, folder happy)" in note] == wrong
+
+
 def test_several_manifests_are_an_error(tmp_path):
     """Two manifests at the root are named, and neither is chosen; other CSV files do not count."""
     put(tmp_path, "happy/1.png")

@@ -73,6 +73,16 @@ def test_a_users_module_is_used_as_it_is():
     assert isinstance(module[1], torch.nn.BatchNorm2d)
 
 
+def test_a_users_module_of_another_type_is_copied_not_converted():
+    """A float64 module in train mode runs in float32 and stays what it was."""
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3)).double().train()
+    loaded = load_backbone(Backbone("mine", module, Preprocess(size=32), {"conv": "0"}), ["conv"])
+    loaded.close()
+    assert module[0].weight.dtype == torch.float64
+    assert module.training
+    assert not module[0]._forward_hooks
+
+
 def test_timm_models_bring_their_own_levels_and_preprocessing():
     """timm says where the last layer and the stages are, and how pixels are normalised."""
     pytest.importorskip("timm")

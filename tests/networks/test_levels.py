@@ -1,11 +1,11 @@
-"""Taps: levels against a forward pass written out by hand; folding changes rounding only."""
+"""Taps: levels against a forward pass written out by hand; and given back."""
 
 import pytest
 import torch
 
 from fusionfer.backbones import BACKBONES, Level, get_backbone
-from fusionfer.exceptions import UnknownNameError
-from fusionfer.networks import LevelNetwork, build_module, fold_batch_norm, load_backbone
+from fusionfer.exceptions import DataError, UnknownNameError
+from fusionfer.networks import LevelNetwork, build_module, load_backbone
 
 
 @pytest.fixture(scope="module")
@@ -38,44 +38,6 @@ def test_every_backbone_gives_the_dimensions_of_its_record(name):
     for level in ("penultimate", "multi"):
         assert loaded.dims[level] == BACKBONES[name].level(level).dim
     assert loaded.dims["logits"] == 1000
-
-
-@pytest.mark.parametrize("name", ["resnet34", "resnet50", "mobilenet_v2", "densenet121"])
-def test_folding_changes_features_by_rounding_only(name):
-    """With batch statistics that are not trivial, folded and unfolded networks agree within 1e-4 of the largest."""
-    plain, folded = (build_module(name, seed=5).eval() for _ in range(2))
-    for module in (plain, folded):
-        generator = torch.Generator().manual_seed(7)
-        for layer in module.modules():
-            if isinstance(layer, torch.nn.BatchNorm2d):
-                layer.running_mean.normal_(0, 0.1, generator=generator)
-                layer.running_var.uniform_(0.5, 2.0, generator=generator)
-    assert fold_batch_norm(folded) > 10
-    batch = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    levels = {k: BACKBONES[name].level(k) for k in ("penultimate", "multi")}
-    a, b = LevelNetwork(plain, levels, name=name)(batch), LevelNetwork(folded, levels, name=name)(batch)
-    for level in levels:
-        assert (a[level] - b[level]).abs().max() <= 1e-4 * a[level].abs().max()
-
-
-def test_a_tapped_convolution_is_not_folded(batch):
-    """Whoever names conv1 wants what conv1 returns, not what its batch normalisation makes of it."""
-    module = build_module("resnet34", seed=3).eval()
-    module.bn1.running_var.fill_(4.0)
-    expected = module.conv1(batch).mean(dim=(2, 3))
-    fold_batch_norm(module, keep={"conv1"})
-    found = LevelNetwork(module, {"conv1": Level(("conv1",))}, name="resnet34")(batch)["conv1"]
-    torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-5)
-
-
-def test_a_module_that_cannot_be_traced_is_left_alone():
-    """Data-dependent control flow stops the tracer; nothing is folded and nothing breaks."""
-
-    class Branching(torch.nn.Module):
-        def forward(self, x):
-            return x if x.sum() > 0 else -x
-
-    assert fold_batch_norm(Branching()) == 0
 
 
 def test_in_place_layers_after_a_node_do_not_change_what_was_taken():
@@ -114,3 +76,20 @@ def test_unknown_nodes_and_nodes_never_reached():
 
     with pytest.raises(UnknownNameError, match="never reaches unused"):
         LevelNetwork(Unused(), {"x": Level(("unused",))}, name="tiny")(torch.zeros(1, 3, 4, 4))
+
+
+def test_closing_gives_the_module_back_as_it_came():
+    """After close no hook is left, and a module in train mode is in train mode again."""
+    module = torch.nn.Sequential(torch.nn.Flatten()).train()
+    network = LevelNetwork(module, {"flat": Level(("0",))}, name="tiny")
+    assert not module.training
+    network.close()
+    assert module.training
+    assert not module[0]._forward_hooks
+
+
+def test_a_network_that_refuses_the_size_is_named():
+    """What the module raises becomes one error with its name and the shape."""
+    network = LevelNetwork(torch.nn.Sequential(torch.nn.Linear(5, 2)), {"x": Level(("0",))}, name="tiny")
+    with pytest.raises(DataError, match=r"tiny cannot take pictures of \(3, 4, 4\): .*Give another --size"):
+        network(torch.zeros(1, 3, 4, 4))
