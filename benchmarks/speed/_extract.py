@@ -53,9 +53,12 @@ def compare(n: int, size: int, rounds: int) -> Report:
 
         def whole() -> Path:
             cache = Path(place) / f"cache{next(numbers)}"
-            # The networks that stand ready, instead of building the same ones again.
+            # The networks that stand ready, instead of building the same ones again; they keep their taps afterwards.
             ready = {one.backbone.name: one for one in networks}
-            with mock.patch("fusionfer.extraction._extract.load_backbone", lambda record, *_, **__: ready[record.name]):
+            with (
+                mock.patch("fusionfer.extraction._extract.load_backbone", lambda record, *_, **__: ready[record.name]),
+                mock.patch.object(LoadedBackbone, "close"),
+            ):
                 extract_to_cache(read_faces(folder), NAMES, weights="none", size=size, batch_size=BATCH, cache=cache)
             return cache
 

@@ -81,9 +81,9 @@ def forward(
             good = wanted[batch.start : batch.start + size].copy()
             good[[j for j in batch.failed if j < size]] = False
             values = {}
+            tensors = [torch.from_numpy(one).to(device, memory_format=torch.channels_last) for one in batch.tensors]
             for number, (network, slot) in enumerate(zip(networks, tensoriser.slots, strict=True)):
-                tensor = torch.from_numpy(batch.tensors[slot]).to(device, memory_format=torch.channels_last)
-                for level, vector in network.network(tensor).items():
+                for level, vector in network.network(tensors[slot]).items():
                     values[number, level] = X = vector.cpu().numpy()[:size]
                     _check_finite(X, good, faces.ids[batch.start : batch.start + size], network.backbone.name, level)
             yield Vectors(batch.start, size, values, batch.failed)
