@@ -75,13 +75,19 @@ def forward(
     tensoriser = Tensoriser([network.backbone.preprocess for network in networks])
     starts = [start for start in range(0, n, batch_size) if wanted[start : start + batch_size].any()]
     batches = decoded_batches(faces, digests, starts, wanted, batch_size, tensoriser)
+    # Used again for every batch: fresh memory of this size costs more, in page faults, than the copy into it.
+    tensors = [
+        torch.empty((batch_size, *shape), device=device).to(memory_format=torch.channels_last)
+        for shape in tensoriser.shapes()
+    ]
     with contextlib.closing(batches), _exact_float32():
         for batch in batches:
             size = min(batch_size, n - batch.start)
             good = wanted[batch.start : batch.start + size].copy()
             good[[j for j in batch.failed if j < size]] = False
             values = {}
-            tensors = [torch.from_numpy(one).to(device, memory_format=torch.channels_last) for one in batch.tensors]
+            for tensor, decoded in zip(tensors, batch.tensors, strict=True):
+                tensor.copy_(torch.from_numpy(decoded))
             for number, (network, slot) in enumerate(zip(networks, tensoriser.slots, strict=True)):
                 for level, vector in network.network(tensors[slot]).items():
                     values[number, level] = X = vector.cpu().numpy()[:size]
