@@ -1,5 +1,8 @@
 """A handful of faces in memory, and a network small enough to run in milliseconds."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -67,3 +70,33 @@ def make_backbone():
         return Backbone(name, Counting(seed), Preprocess(size=size), {"conv": "conv", "out": "relu"})
 
     return make
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """The script, which is no part of the installed package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[2]))
+        yield importlib.import_module("benchmarks.reliability.kill_extract")
+
+
+@pytest.fixture(scope="module")
+def server(bench, tmp_path_factory):
+    """What forks `fusionfer` processes; its log lies on another disk than any that a test fills."""
+    with bench.ForkServer(tmp_path_factory.mktemp("server") / "log") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def faces(bench, tmp_path_factory):
+    """A small folder of PNG files; the last block of four is not full."""
+    folder = tmp_path_factory.mktemp("faces")
+    bench.write_faces(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(bench, server, faces, tmp_path_factory):
+    """What undisturbed runs leave."""
+    folder = tmp_path_factory.mktemp("reference")
+    return bench.undisturbed(server, bench.Job(faces, folder), folder / "whole")

@@ -1,7 +1,6 @@
 """A disk that is really full, through the command line: one line on stderr, nothing lost, and it goes on afterwards."""
 
 import contextlib
-import importlib
 import os
 import re
 import resource
@@ -9,43 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import h5py
 import pytest
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fills disks by the means of Linux")
-
-
-@pytest.fixture(scope="module")
-def bench():
-    """The script with the machinery, which is no part of the installed package."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        yield importlib.import_module("benchmarks.reliability.kill_extract")
-
-
-@pytest.fixture(scope="module")
-def server(bench, tmp_path_factory):
-    """What forks `fusionfer` processes; its log lies on another disk than the one that is filled."""
-    with bench.ForkServer(tmp_path_factory.mktemp("server") / "log") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def faces(bench, tmp_path_factory):
-    """A small folder of PNG files."""
-    folder = tmp_path_factory.mktemp("faces")
-    bench.write_faces(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def reference(bench, server, faces, tmp_path_factory):
-    """What undisturbed runs leave: two files, some 1.2 MB in all."""
-    folder = tmp_path_factory.mktemp("reference")
-    return bench.undisturbed(server, bench.Job(faces, folder), folder / "whole")
 
 
 class Disk:

@@ -3,7 +3,6 @@
 The machinery is that of ``python -m benchmarks.reliability.kill_extract``, which does the same as often as one likes.
 """
 
-import importlib
 import re
 import shutil
 import signal
@@ -12,38 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-
-
-@pytest.fixture(scope="module")
-def bench():
-    """The script, which is no part of the installed package."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        yield importlib.import_module("benchmarks.reliability.kill_extract")
-
-
-@pytest.fixture(scope="module")
-def server(bench, tmp_path_factory):
-    """What forks `fusionfer` processes."""
-    with bench.ForkServer(tmp_path_factory.mktemp("server") / "log") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def faces(bench, tmp_path_factory):
-    """A small folder of PNG files; the last block of four is not full."""
-    folder = tmp_path_factory.mktemp("faces")
-    bench.write_faces(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def reference(bench, server, faces, tmp_path_factory):
-    """What undisturbed runs leave."""
-    folder = tmp_path_factory.mktemp("reference")
-    return bench.undisturbed(server, bench.Job(faces, folder), folder / "whole")
 
 
 @pytest.fixture
