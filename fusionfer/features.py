@@ -427,7 +427,10 @@ def _side_by_side(parts: list[StoredFeatures], indices: list[np.ndarray]) -> np.
     X = np.empty((n, sum(part.dim for part in parts)), dtype=np.float32)
     end = 0
     for part, index in zip(parts, indices, strict=True):
-        stored, start, end = part.X, end, end + part.dim
+        start, end = end, end + part.dim
+        if np.array_equal(index, np.arange(len(part.rows))):
+            part.copy_into(X[:, start:end])
+            continue
         for row in range(0, n, _CHUNK):
-            X[row : row + _CHUNK, start:end] = stored[index[row : row + _CHUNK]]
+            X[row : row + _CHUNK, start:end] = part.X[index[row : row + _CHUNK]]
     return X

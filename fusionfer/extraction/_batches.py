@@ -1,40 +1,19 @@
-"""Decode ahead of the network: fixed slices of the row order, on threads, into a few buffers that are used again."""
+"""Rows to tensors: fixed slices of the row order, decoded into buffers that are used again."""
 
 from __future__ import annotations
 
 import json
-import queue
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 
 from fusionfer.exceptions import ImageError
 from fusionfer.images import FaceSet
 
-__all__ = ["Batch", "Tensoriser", "decoded_batches"]
+__all__ = ["Buffers", "Tensoriser"]
 
 Preprocessing = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass
-class Batch:
-    """One slice of rows; rows that are not wanted, or failed, keep their place as zeros.
-
-    Attributes
-    ----------
-    start : int
-        First row.
-    tensors : list of ndarray of float32, shape (batch_size, 3, height, width)
-        One per distinct preprocessing; the last batch is padded to the full size.
-    failed : dict of int to str
-        Position in the batch -> why the picture could not be used.
-    """
-
-    start: int
-    tensors: list[np.ndarray]
-    failed: dict[int, str] = field(default_factory=dict)
 
 
 class Tensoriser:
@@ -71,46 +50,49 @@ class Tensoriser:
                 tensor[j] = preprocessing(pixels)
 
 
-def decoded_batches(
-    faces: FaceSet,
-    digests: np.ndarray | None,
-    starts: Sequence[int],
-    wanted: np.ndarray,
-    batch_size: int,
-    tensoriser: Tensoriser,
-    *,
-    workers: int = 2,
-    ahead: int = 3,
-) -> Generator[Batch, None, None]:
-    """Yield the batches that begin at `starts`, in order, decoding `ahead` of the caller.
+class Buffers:
+    """The memory of one worker: decodes one batch at a time.
 
-    A batch's buffers are used again once the next one is asked for: the caller copies what it keeps.
+    Fresh memory of this size costs more, in page faults, than the copies into it.
 
     Parameters
     ----------
-    faces : FaceSet
-        In row order.
-    digests : ndarray of str, shape (n,), or None
-        SHA-256 of each stored picture; one that has changed since is a failed picture.
-    starts : sequence of int
-        First row of each batch.
-    wanted : ndarray of bool, shape (n,)
-        Rows to decode; the others stay zero.
-    batch_size : int
-        Rows of every batch.
     tensoriser : Tensoriser
         What to make of the pixels.
-    workers, ahead : int
-        Threads that decode, and batches in flight; memory does not depend on the number of images.
+    batch_size : int
+        Pictures of every batch.
+    device : torch.device
+        Where the networks are.
     """
-    shapes = tensoriser.shapes()
-    free: queue.SimpleQueue[list[np.ndarray]] = queue.SimpleQueue()
-    for _ in range(ahead + 1):
-        free.put([np.zeros((batch_size, *shape), np.float32) for shape in shapes])
 
-    def fill(start: int, tensors: list[np.ndarray]) -> Batch:
-        batch = Batch(start, tensors)
-        for j in range(batch_size):
+    def __init__(self, tensoriser: Tensoriser, batch_size: int, device: torch.device) -> None:
+        shapes = [(batch_size, *shape) for shape in tensoriser.shapes()]
+        self.tensoriser = tensoriser
+        self.batch_size = batch_size
+        self.planes = [np.zeros(shape, np.float32) for shape in shapes]
+        self.tensors = [torch.empty(shape, device=device).to(memory_format=torch.channels_last) for shape in shapes]
+
+    def decode(self, faces: FaceSet, digests: np.ndarray | None, wanted: np.ndarray, start: int) -> dict[int, str]:
+        """Decode the batch of rows that begins at `start`; the rows that are not wanted, or fail, are zero.
+
+        Parameters
+        ----------
+        faces : FaceSet
+            In row order.
+        digests : ndarray of str, shape (n,), or None
+            SHA-256 of each stored picture; one that has changed since is a failed picture.
+        wanted : ndarray of bool, shape (n,)
+            Rows to decode.
+        start : int
+            First row.
+
+        Returns
+        -------
+        dict of int to str
+            Position in the batch -> why the picture could not be used.
+        """
+        failed: dict[int, str] = {}
+        for j in range(self.batch_size):
             row = start + j
             done = False
             if row < len(faces) and wanted[row]:
@@ -119,35 +101,17 @@ def decoded_batches(
                     if digests is not None and digest != digests[row]:
                         msg = "the picture changed while the data set was being read."
                         raise ImageError(msg)
-                    tensoriser.fill(pixels, tensors, j)
+                    self.tensoriser.fill(pixels, self.planes, j)
                     done = True
                 except ImageError as error:
-                    batch.failed[j] = str(error)
+                    failed[j] = str(error)
             if not done:
-                for tensor in tensors:
-                    tensor[j] = 0.0
-        return batch
+                for planes in self.planes:
+                    planes[j] = 0.0
+        return failed
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        waiting: queue.SimpleQueue[Future[Batch]] = queue.SimpleQueue()
-        remaining = iter(starts)
-        in_flight = 0
-
-        def submit() -> int:
-            start = next(remaining, None)
-            if start is None:
-                return 0
-            waiting.put(pool.submit(fill, start, free.get()))
-            return 1
-
-        try:
-            for _ in range(ahead):
-                in_flight += submit()
-            while in_flight:
-                batch = waiting.get().result()
-                in_flight -= 1
-                in_flight += submit()
-                yield batch
-                free.put(batch.tensors)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    def on_device(self) -> list[torch.Tensor]:
+        """Return the decoded batch where the networks are, one tensor for each distinct preprocessing."""
+        for tensor, planes in zip(self.tensors, self.planes, strict=True):
+            tensor.copy_(torch.from_numpy(planes))
+        return self.tensors

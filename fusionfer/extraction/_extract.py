@@ -19,8 +19,9 @@ import torch
 from fusionfer.backbones import Backbone
 from fusionfer.cache import CacheFolder, FeatureFile, RowTable, read_feature_file
 from fusionfer.exceptions import DataError, ExtractionInterrupted, ImageError
-from fusionfer.extraction._forward import Progress, Vectors, find_device, forward
+from fusionfer.extraction._forward import Progress, Vectors, crew_of, find_device, forward
 from fusionfer.extraction._request import block_key, parse_requests
+from fusionfer.extraction._workers import Crew
 from fusionfer.features import Features
 from fusionfer.images import FaceSet
 from fusionfer.networks import LoadedBackbone, load_backbone
@@ -175,6 +176,7 @@ def extract_to_cache(
         for request in requests
     ]  # fmt: skip
     folder = CacheFolder(cache)
+    crew = crew_of(loaded, torch_device)
     with contextlib.ExitStack() as stack:
         for one in loaded:
             stack.callback(one.close)
@@ -189,7 +191,7 @@ def extract_to_cache(
                     level=level,
                     dim=dim,
                     key=block_key(one.backbone, level, one.weights["sha256"], faces.decoder),
-                    record=_record(one, faces, batch_size, torch_device),
+                    record=_record(one, faces, batch_size, torch_device, crew),
                     rows=rows,
                     block_rows=batch_size,
                 )
@@ -205,8 +207,8 @@ def extract_to_cache(
         for block_rows in sorted({job.block_rows for job in jobs.values()}):
             group = {name: job for name, job in jobs.items() if job.block_rows == block_rows}
             computed += _one_pass(
-                faces, rows, loaded, group, batch_size=block_rows, device=torch_device, on_error=on_error,
-                progress=progress, stop=stop,
+                faces, rows, loaded, group, batch_size=block_rows, device=torch_device, crew=crew,
+                on_error=on_error, progress=progress, stop=stop,
             )  # fmt: skip
         seconds = time.perf_counter() - begin
         files, explanations, skipped = {}, {}, {}
@@ -230,6 +232,7 @@ def _one_pass(
     *,
     batch_size: int,
     device: torch.device,
+    crew: Crew,
     on_error: str,
     progress: Progress,
     stop: threading.Event | None,
@@ -239,7 +242,7 @@ def _one_pass(
     used = [one for one in loaded if any(backbone == one.backbone.name for backbone, _ in jobs)]
     names = [one.backbone.name for one in used]
     total, done, failed = int(todo.sum()), 0, 0
-    batches = forward(faces, used, todo, batch_size=batch_size, device=device, digests=rows.digests)
+    batches = forward(faces, used, todo, batch_size=batch_size, device=device, crew=crew, digests=rows.digests)
     with contextlib.closing(batches):
         for batch in batches:
             if batch.failed and on_error == "fail":
@@ -308,12 +311,13 @@ def _usable(faces: FaceSet, row: int) -> bool:
     return True
 
 
-def _record(one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.device) -> dict[str, Any]:
+def _record(one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.device, crew: Crew) -> dict[str, Any]:
     return {
         "weights": {**one.weights, "trained_on": None},
         "batch_size": batch_size,
         "device": str(device),
-        "threads": torch.get_num_threads(),
+        "threads": crew.threads,
+        "workers": crew.workers,
         "engine": "torch",
         "data": faces.name,
         "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},

@@ -1,8 +1,9 @@
-"""Pictures to vectors: decoded batches through every network, whatever is done with the vectors."""
+"""Pictures to vectors: batches through every network, whatever is done with the vectors."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 
 from fusionfer.exceptions import DataError, NonFiniteFeaturesError
-from fusionfer.extraction._batches import Tensoriser, decoded_batches
+from fusionfer.extraction._batches import Buffers, Tensoriser
+from fusionfer.extraction._workers import Crew, crew_for, in_order, turns
 from fusionfer.images import FaceSet
 from fusionfer.networks import LoadedBackbone
 
-__all__ = ["Vectors", "compute_features", "find_device", "forward"]
+__all__ = ["Vectors", "compute_features", "crew_of", "find_device", "forward"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -48,6 +50,7 @@ def forward(
     *,
     batch_size: int,
     device: torch.device,
+    crew: Crew,
     digests: np.ndarray | None = None,
 ) -> Generator[Vectors, None, None]:
     """Yield the vectors of every batch that holds a wanted row.
@@ -63,6 +66,8 @@ def forward(
     wanted : ndarray of bool, shape (n,)
     batch_size : int
     device : torch.device
+    crew : Crew
+        How many batches are in work at the same time; a few more wait, so that memory does not depend on `n`.
     digests : ndarray of str, shape (n,), optional
         SHA-256 of each stored picture; one that has changed since counts as failed.
 
@@ -72,27 +77,30 @@ def forward(
         If a network returns NaN or infinity for a wanted row.
     """
     n = len(faces)
-    tensoriser = Tensoriser([network.backbone.preprocess for network in networks])
     starts = [start for start in range(0, n, batch_size) if wanted[start : start + batch_size].any()]
-    batches = decoded_batches(faces, digests, starts, wanted, batch_size, tensoriser)
-    # Used again for every batch: fresh memory of this size costs more, in page faults, than the copy into it.
-    tensors = [
-        torch.empty((batch_size, *shape), device=device).to(memory_format=torch.channels_last)
-        for shape in tensoriser.shapes()
-    ]
-    with contextlib.closing(batches), _exact_float32():
-        for batch in batches:
-            size = min(batch_size, n - batch.start)
-            good = wanted[batch.start : batch.start + size].copy()
-            good[[j for j in batch.failed if j < size]] = False
-            values = {}
-            for tensor, decoded in zip(tensors, batch.tensors, strict=True):
-                tensor.copy_(torch.from_numpy(decoded))
+    tensoriser = Tensoriser([network.backbone.preprocess for network in networks])
+    inside = turns(crew)
+    worker = threading.local()
+
+    def prepare() -> None:
+        worker.buffers = Buffers(tensoriser, batch_size, device)
+
+    def work(start: int) -> Vectors:
+        size = min(batch_size, n - start)
+        failed = worker.buffers.decode(faces, digests, wanted, start)
+        good = wanted[start : start + size].copy()
+        good[list(failed)] = False
+        values = {}
+        with inside:
+            tensors = worker.buffers.on_device()
             for number, (network, slot) in enumerate(zip(networks, tensoriser.slots, strict=True)):
                 for level, vector in network.network(tensors[slot]).items():
                     values[number, level] = X = vector.cpu().numpy()[:size]
-                    _check_finite(X, good, faces.ids[batch.start : batch.start + size], network.backbone.name, level)
-            yield Vectors(batch.start, size, values, batch.failed)
+                    _check_finite(X, good, faces.ids[start : start + size], network.backbone.name, level)
+        return Vectors(start, size, values, failed)
+
+    with _exact_float32(), contextlib.closing(in_order(work, starts, crew, prepare)) as batches:
+        yield from batches
 
 
 def compute_features(
@@ -120,7 +128,10 @@ def compute_features(
     }
     failed: dict[int, str] = {}
     every = np.ones(n, dtype=bool)
-    for batch in forward(faces, networks, every, batch_size=min(batch_size, n), device=device):
+    crew = crew_of(networks, device)
+    if n <= batch_size:  # a single batch: nobody else needs the threads
+        crew = Crew(workers=1, threads=torch.get_num_threads(), alone=crew.alone)
+    for batch in forward(faces, networks, every, batch_size=min(batch_size, n), device=device, crew=crew):
         failed.update({batch.start + j: reason for j, reason in batch.failed.items()})
         for name, X in batch.values.items():
             values[name][batch.start : batch.start + batch.size] = X
@@ -129,6 +140,11 @@ def compute_features(
     for X in values.values():
         X[list(failed)] = 0.0
     return values, failed
+
+
+def crew_of(networks: Sequence[LoadedBackbone], device: torch.device) -> Crew:
+    """Return how work is divided for these networks."""
+    return crew_for(device, own_modules=any(one.backbone.module is not None for one in networks))
 
 
 def find_device(name: str = "auto") -> torch.device:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -76,7 +74,7 @@ def decode_image(stored: bytes | np.ndarray, *, max_pixels: int = MAX_PIXELS) ->
     _check_size(width, height, max_pixels)
     _check_whole(stored, kind)
     try:
-        with _quiet():
+        with _quiet:
             pixels = cv2.imdecode(np.frombuffer(stored, dtype=np.uint8), _FLAGS)
     except (cv2.error, MemoryError) as error:
         msg = f"The {kind} of {width} x {height} pixels cannot be decoded: {str(error).strip() or 'out of memory'}."
@@ -136,27 +134,30 @@ def _check_png(stored: bytes) -> None:
         at = end + 4
 
 
-_log_lock = threading.Lock()
-_log_users = 0
-_log_level = 0
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep OpenCV from writing to stderr about a picture for which an ImageError is raised anyway.
+class _Quiet:
+    """Keeps OpenCV from writing to stderr about a picture for which an ImageError is raised anyway.
 
     The level is one for the whole process, so the first thread to come lowers it and the last to leave restores it.
     """
-    global _log_users, _log_level
-    logging = cv2.utils.logging
-    with _log_lock:
-        if _log_users == 0:
-            _log_level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-        _log_users += 1
-    try:
-        yield
-    finally:
-        with _log_lock:
-            _log_users -= 1
-            if _log_users == 0:
-                logging.setLogLevel(_log_level)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._level = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._level = _set_log_level(_SILENT)
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                _set_log_level(self._level)
+
+
+_set_log_level = cv2.utils.logging.setLogLevel
+_SILENT = cv2.utils.logging.LOG_LEVEL_SILENT
+_quiet = _Quiet()

@@ -60,7 +60,7 @@ def read_header(stored: bytes) -> tuple[str, int, int]:
         msg = "The file is empty (0 bytes)."
         raise ImageError(msg)
     for magic, kind, parse in _FORMATS:
-        if re.match(magic, stored, re.DOTALL):
+        if magic.match(stored):
             try:
                 width, height = parse(stored)
             except (struct.error, IndexError, ValueError) as error:
@@ -163,12 +163,16 @@ def _pnm(stored: bytes) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-_FORMATS = (
-    (rb"\x89PNG\r\n\x1a\n", "PNG", _png),
-    (rb"\xff\xd8\xff", "JPEG", _jpeg),
-    (rb"BM.{12}", "BMP", _bmp),
-    (rb"GIF8[79]a", "GIF", _gif),
-    (rb"RIFF....WEBP", "WebP", _webp),
-    (rb"II[*+]\0|MM\0[*+]", "TIFF", _tiff),
-    (rb"P[1-6][\s#]", "PNM", _pnm),
+# Compiled here: for a small picture, the look-up in re's own cache would be felt.
+_FORMATS = tuple(
+    (re.compile(magic, re.DOTALL), kind, parse)
+    for magic, kind, parse in (
+        (rb"\x89PNG\r\n\x1a\n", "PNG", _png),
+        (rb"\xff\xd8\xff", "JPEG", _jpeg),
+        (rb"BM.{12}", "BMP", _bmp),
+        (rb"GIF8[79]a", "GIF", _gif),
+        (rb"RIFF....WEBP", "WebP", _webp),
+        (rb"II[*+]\0|MM\0[*+]", "TIFF", _tiff),
+        (rb"P[1-6][\s#]", "PNM", _pnm),
+    )
 )

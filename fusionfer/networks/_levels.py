@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,18 @@ from fusionfer.exceptions import DataError, UnknownNameError
 __all__ = ["JoinedNetworks", "LevelNetwork"]
 
 
+class _Seen(threading.local):
+    """What the taps saw in this thread's forward pass, by node."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[str, torch.Tensor] = {}
+
+
 class LevelNetwork:
     """Taps a module at named nodes and returns one vector per picture and level.
 
-    Hooks are used rather than a traced copy of the graph, so that any module works.
+    Hooks are used rather than a traced copy of the graph, so that any module works. Several threads may call it at the
+    same time, if the module itself allows that.
 
     Parameters
     ----------
@@ -40,7 +49,7 @@ class LevelNetwork:
         self.module = module.eval()
         self.levels = dict(levels)
         self.name = name
-        self._seen: dict[str, torch.Tensor] = {}
+        self._seen = _Seen()
         self._hooks: list[Any] = []
         submodules = dict(module.named_modules())
         for node in sorted({node for level in self.levels.values() for node in level.nodes}):
@@ -56,7 +65,8 @@ class LevelNetwork:
     @torch.inference_mode()
     def __call__(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return level name -> float32 tensor of shape (n, dim) for a batch of shape (n, 3, height, width)."""
-        self._seen.clear()
+        seen = self._seen.vectors
+        seen.clear()
         try:
             self.module(batch)
         except torch.OutOfMemoryError as error:
@@ -66,13 +76,11 @@ class LevelNetwork:
             reason = " ".join(str(error).split())[:200]
             msg = f"{self.name} cannot take pictures of {tuple(batch.shape[1:])}: {reason}. Give another --size."
             raise DataError(msg) from error
-        unseen = {node for level in self.levels.values() for node in level.nodes} - self._seen.keys()
+        unseen = {node for level in self.levels.values() for node in level.nodes} - seen.keys()
         if unseen:
             msg = f"{self.name}: the forward pass never reaches {', '.join(sorted(unseen))}; name other nodes."
             raise UnknownNameError(msg)
-        return {
-            name: torch.cat([self._seen[node] for node in level.nodes], dim=1) for name, level in self.levels.items()
-        }
+        return {name: torch.cat([seen[node] for node in level.nodes], dim=1) for name, level in self.levels.items()}
 
     def close(self) -> None:
         """Take the taps off and give the module back as it came."""
@@ -117,16 +125,16 @@ def _pooled(x: Any) -> torch.Tensor:
     return x.flatten(1).float().clone()
 
 
-def _keep_output(seen: dict[str, torch.Tensor], node: str) -> Any:
+def _keep_output(seen: _Seen, node: str) -> Any:
     def hook(module: nn.Module, args: Any, output: Any) -> None:
-        seen[node] = _pooled(output)
+        seen.vectors[node] = _pooled(output)
 
     return hook
 
 
-def _keep_input(seen: dict[str, torch.Tensor], node: str) -> Any:
+def _keep_input(seen: _Seen, node: str) -> Any:
     def hook(module: nn.Module, args: Any) -> None:
-        seen[node] = _pooled(args)
+        seen.vectors[node] = _pooled(args)
 
     return hook
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fusionfer.cache import describe, read_feature_file, refuse_damaged
+from fusionfer.cache import _reading, describe, read_feature_file, refuse_damaged
+from fusionfer.cache._reading import open_stored
 from fusionfer.exceptions import CacheFormatError, IncompleteCacheError
 
 
@@ -25,6 +26,30 @@ def test_features_are_a_read_only_map(cache, toolkit, rows):
     assert isinstance(X, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         X[0, 0] = 1
+
+
+@pytest.mark.parametrize("piece", [1, 3 * 5 * 4, 1 << 21])
+def test_copy_into(cache, toolkit, rows, monkeypatch, piece):
+    """An array, some columns of a wider one, and one of another type get the same features, in pieces of any size."""
+    monkeypatch.setattr(_reading, "_PIECE_BYTES", piece)
+    stored = read_feature_file(toolkit.extract(cache, rows).path)
+    plain, wide, double = np.empty((10, 5), np.float32), np.zeros((10, 9), np.float32), np.empty((10, 5))
+    for out in (plain, wide[:, 2:7], double):
+        stored.copy_into(out)
+        assert np.array_equal(out, toolkit.features(rows))
+    assert not wide[:, [0, 1, 7, 8]].any()
+
+
+def test_copy_into_refuses_what_is_not_there(cache, toolkit, rows):
+    """Rows that are absent, and a file that was cut after it was opened, are errors and not zeros."""
+    path = toolkit.extract(cache, rows, blocks=2).part
+    with pytest.raises(IncompleteCacheError, match="2 of 10 rows"):
+        open_stored(path).copy_into(np.empty((10, 5), np.float32))
+    stored = read_feature_file(toolkit.extract(cache, rows).path)
+    with stored.path.open("r+b") as stream:
+        stream.truncate(stored.layout.offsets["features"] + 7)
+    with pytest.raises(CacheFormatError, match="has become shorter while it was read; extract it again"):
+        stored.copy_into(np.empty((10, 5), np.float32))
 
 
 def test_parts_are_never_features(cache, toolkit, rows):
