@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,10 +18,24 @@ from fusionfer.exceptions import WeightsUnavailableError, unknown_name
 from fusionfer.networks._download import fetch
 from fusionfer.networks._folding import fold_batch_norm, foldable_pairs
 from fusionfer.networks._levels import JoinedNetworks, LevelNetwork
+from fusionfer.networks._packing import can_pack, pack_convolutions
 from fusionfer.networks._vision import import_torchvision
 from fusionfer.networks._weights import load_into, read_state_dict, state_hash
 
 __all__ = ["LoadedBackbone", "build_module", "load_backbone"]
+
+
+class Network(Protocol):
+    """What a loaded backbone runs: `LevelNetwork`, several joined, or one that was converted for another engine."""
+
+    def __call__(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return level name -> float32 tensor of shape (n, dim) for a batch of shape (n, 3, height, width)."""
+
+    def dims(self, shape: tuple[int, ...], device: torch.device) -> dict[str, int]:
+        """Return the length of each level's vector for pictures of `shape` (3, height, width)."""
+
+    def close(self) -> None:
+        """Take the taps off."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +46,22 @@ class LoadedBackbone:
     ----------
     backbone : Backbone
         The record, with the preprocessing that is used.
-    network : LevelNetwork
+    network : Network
         Maps batches to level vectors.
     weights : dict
         ``name``, ``path`` (or None), ``sha256`` (of the file; of the state where there is none), ``seed`` (or None)
         and ``metadata`` of the file.
     dims : dict of str to int
         Length of each level's vector.
+    engine : str
+        What runs the network.
     """
 
     backbone: Backbone
-    network: LevelNetwork | JoinedNetworks = field(repr=False)
+    network: Network = field(repr=False)
     weights: dict[str, Any]
     dims: dict[str, int]
+    engine: str = "torch"
 
     def close(self) -> None:
         """Take the taps off; a module of the user's own is then as it came."""
@@ -123,7 +140,7 @@ def build_module(name: str, *, seed: int = 0, pretrained: bool = False) -> nn.Mo
 def _tapped(
     module: nn.Module, levels: Mapping[str, Level], backbone: Backbone, device: torch.device
 ) -> LevelNetwork | JoinedNetworks:
-    """Fold, move and tap the network.
+    """Fold, move, pack and tap the network.
 
     Levels that look at a convolution or normalisation that folding changes are taken from a copy that is not folded, so
     that no level's bits depend on which others are asked for.
@@ -146,6 +163,8 @@ def _tapped(
                 fold_batch_norm(one)
             one.to(device=device, dtype=torch.float32)
             one.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if device.type == "cpu" and can_pack():
+                pack_convolutions(one)
             networks.append(LevelNetwork(one, some, name=backbone.name))
     return networks[0] if len(networks) == 1 else JoinedNetworks(networks)
 
