@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from .options import batch_size_option, device_option, max_pixels_option, quiet_option, seed_option
+from .options import (
+    batch_size_option,
+    device_option,
+    lock_option,
+    max_pixels_option,
+    quiet_option,
+    seed_option,
+    wait_option,
+)
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_table
@@ -73,6 +81,8 @@ SKIPS_SHOWN = 1000
     type=click.IntRange(0),
     help="Draw --split from this seed, and only weights from --seed.  [default: --seed]",
 )
+@wait_option
+@lock_option
 @quiet_option
 def extract(
     data: Path,
@@ -94,6 +104,8 @@ def extract(
     batch_size: int,
     seed: int,
     split_seed: int | None,
+    wait: float,
+    lock: bool,
     quiet: bool,
 ) -> int:
     """Run faces through backbones once; keep the activations.
@@ -139,6 +151,8 @@ def extract(
             device=device,
             on_error=on_error,
             seed=seed,
+            wait=wait,
+            lock=lock,
             progress=progress,
             stop=stop,
         )

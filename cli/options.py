@@ -11,11 +11,13 @@ __all__ = [
     "cache_argument",
     "device_option",
     "json_option",
+    "lock_option",
     "max_pixels_option",
     "model_option",
     "quiet_option",
     "seed_option",
     "trust_option",
+    "wait_option",
 ]
 
 cache_argument = click.argument("cache", type=click.Path(file_okay=False, path_type=Path))
@@ -57,4 +59,22 @@ max_pixels_option = click.option(
     show_default=True,
     type=click.IntRange(1),
     help="Refuse larger pictures before they are decoded.",
+)
+
+wait_option = click.option(
+    "--wait",
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    help="Wait so long for another process that writes the cache, instead of failing by its name.",
+)
+
+lock_option = click.option(
+    "--no-lock",
+    "lock",
+    is_flag=True,
+    default=True,
+    flag_value=False,
+    help="Go on where the file system has no locks; see to it that no other process writes the cache.",
 )

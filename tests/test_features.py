@@ -55,7 +55,7 @@ def folder(tmp_path):
 
 
 def test_one_cache_stays_a_memory_map(folder):
-    """The file is not copied into memory, nor are rows that follow each other."""
+    """Fault 32: the file is not copied into memory, nor are rows that follow each other."""
     path = store(folder, "a", 3)
     features = Features.read(folder)
     assert isinstance(features.X, np.memmap)
@@ -90,7 +90,7 @@ def test_labels_must_agree(folder):
 
 
 def test_images_must_agree(folder):
-    """Equal ids with other bytes behind them are never joined."""
+    """Fault 12: equal ids with other bytes behind them are never joined."""
     store(folder, "a", 3)
     store(folder, "b", 4, digest="!")
     with pytest.raises(DataError, match=r"different data sets.* b:logits has other images for 8 common ids"):
@@ -142,7 +142,7 @@ def test_choosing_blocks(folder):
 
 
 def test_damaged_and_unfinished_caches_are_refused(folder):
-    """A flipped byte is found before anything learns from it."""
+    """Faults 6, 7: a flipped byte is found before anything learns from it."""
     path = store(folder, "a", 3)
     good = path.read_bytes()
     place = good.index(value("5.png", "a", 3).tobytes())

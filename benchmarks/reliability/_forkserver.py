@@ -20,7 +20,7 @@ import subprocess
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import IOBase
 from pathlib import Path
 from types import FrameType
@@ -63,7 +63,7 @@ class Run:
 class ForkServer:
     """The parent, as seen from the program that starts it; a context manager. One run at a time."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, environment: Mapping[str, str] | None = None) -> None:
         self._log = log
         self._process = subprocess.Popen(
             [sys.executable, __file__],
@@ -71,7 +71,8 @@ class ForkServer:
             stdout=subprocess.PIPE,
             bufsize=0,  # so that select sees all that is there to be read
             start_new_session=True,  # Ctrl-C is for the program in front
-            env={**os.environ, "OMP_NUM_THREADS": "1"},  # a pool of threads would not survive a fork
+            # A pool of threads would not survive a fork.
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
         )
         self._run: Run | None = None
 

@@ -1,58 +1,83 @@
-"""Checker: reads the structure of an HDF5 file that nobody vouches for, and collects what is wrong with it."""
+"""Checker: judges what a file that nobody vouches for says of itself, and collects what is wrong with it.
+
+Sizes and counts are compared with the file, and with what a cache can need, before a byte is allocated for them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import math
+import os
+import stat
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
-import h5py
 import numpy as np
 
+from fusionfer.cache._foreign import ask_child
+from fusionfer.cache._format import PART
+from fusionfer.cache._structure import MEMBERS, Array, Structure, UnfamiliarError, read_own
 from fusionfer.exceptions import CacheError, CacheFormatError
 
-__all__ = ["Checker"]
+__all__ = ["Checker", "plain"]
 
-_ADVICE = "Restore the file from a copy, or move it away and run `fusionfer extract` again."
-_MEMBERS = 64  # a cache has ten; more is somebody's bomb
+_ADVICE = (
+    "Restore the file from a copy, mend it with `fusionfer cache repair`, "
+    "or move it away and run `fusionfer extract` again."
+)
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+# A file with holes can claim terabytes and occupy nothing; it would be read for hours. Zeros that a file system
+# compresses look the same, hence no such judgement of small files, nor of unfinished ones, which begin as zeros.
+_HOLLOW_BYTES = 1 << 30
+_HOLLOW_RATIO = 200
+
+# JSON turns into objects: a million hashes of images take 120 MB, but "{}" 64 bytes for each three of the file.
+_COMMAS = 5_000_000
+_BRACKETS = 100_000
+_DEPTH = 32
 
 
 class Checker:
-    """Questions to one open file; each notes what is wrong, and `stop_if_wrong` raises it all at once."""
+    """Questions to one file; each notes what is wrong, and `stop_if_wrong` raises it all at once."""
 
-    def __init__(self, path: Path, file: h5py.File, size: int) -> None:
+    def __init__(self, path: Path, structure: Structure, size: int) -> None:
         self.path = path
-        self.file = file
+        self.structure = structure
         self.size = size
         self.complaints: list[str] = []
+        self._places: list[tuple[int, int, str]] = []
 
     @classmethod
-    @contextmanager
-    def open(cls, path: Path) -> Iterator[Checker]:
-        """Open `path` for reading; without HDF5's own lock, which read-only and network file systems may lack."""
+    def open(cls, path: Path, *, cut_off: bool = False) -> Checker:
+        """Find out the structure of the file at `path`; where its form is not ours, through a child process.
+
+        With `cut_off`, /features may lie beyond the end of a file of our form.
+        """
         try:
-            with path.open("rb") as stream:
-                start = stream.read(len(_SIGNATURE))
-            size = path.stat().st_size
+            if path.name.endswith(PART) and path.is_symlink():
+                msg = f"{path} is a symbolic link, and unfinished caches are written in place. Remove it."
+                raise CacheError(msg)
+            # Without O_NONBLOCK, a named pipe would wait for ever for somebody to write.
+            with open(path, "rb", opener=lambda p, flags: os.open(p, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
+                status = os.fstat(stream.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    msg = f"Cannot read {path}: it is no regular file."
+                    raise CacheError(msg)
+                structure = _read_structure(path, stream, status.st_size, cut_off)
+        except CacheError:
+            raise
         except OSError as error:
             msg = f"Cannot read {path}: {error.strerror}."
             raise CacheError(msg) from error
-        if start != _SIGNATURE:
-            what = "it is empty" if size == 0 else f"it begins with {start!r}"
-            msg = f"{path} is no feature cache: not HDF5, {what}. {_ADVICE}"
-            raise CacheFormatError(msg)
-        try:
-            file = h5py.File(path, "r", locking=False)
-        except (OSError, RuntimeError) as error:
-            raise _damaged(path, error) from error
-        with file:
-            try:
-                yield cls(path, file, size)
-            except CacheError:
-                raise
-            except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
-                raise _damaged(path, error) from error
+        check = cls(path, structure, status.st_size)
+        occupied = getattr(status, "st_blocks", 0) * 512  # 0 also where the file system does not say
+        if path.name.endswith(PART) or check.size < _HOLLOW_BYTES or not occupied:
+            return check
+        if occupied * _HOLLOW_RATIO < check.size:
+            check.wrong(f"it claims {check.size} bytes and occupies {occupied}")
+        return check
 
     def wrong(self, complaint: str) -> None:
         """Note one complaint."""
@@ -66,14 +91,15 @@ class Checker:
 
     def format_and_version(self, name: str, version: int) -> None:
         """Refuse another format, and another version with what would read it."""
-        found = self.text("format", 100) if "format" in self.file.attrs else ""
+        attributes = self.structure.attributes
+        found = self.text("format", 100) if "format" in attributes else ""
         if found != name:
             msg = f"{self.path} is no feature cache: HDF5 of the format {found!r} instead of {name!r}. {_ADVICE}"
             raise CacheFormatError(msg)
         written = self.number("version", least=0)
         if written != version:
-            by = self.text("written_by", 200) if "written_by" in self.file.attrs else "an unknown program"
-            needs = self.text("needs", 200) if "needs" in self.file.attrs else "another release of fusionfer"
+            by = plain(self.text("written_by", 200)) if "written_by" in attributes else "an unknown program"
+            needs = plain(self.text("needs", 200)) if "needs" in attributes else "another release of fusionfer"
             msg = (
                 f"{self.path} has format version {written}, written by {by}; it needs {needs} or newer, and this "
                 f"release reads version {version}. Update fusionfer, or run `fusionfer extract` into another --cache."
@@ -82,31 +108,28 @@ class Checker:
 
     def text(self, name: str, most: int) -> str:
         """Return a fixed-length text attribute of at most `most` bytes."""
-        if not h5py.h5a.exists(self.file.id, name.encode()):
+        if name not in self.structure.attributes:
             self.wrong(f"attribute {name} is missing")
             return ""
-        attribute = h5py.h5a.open(self.file.id, name.encode())
-        is_text = attribute.dtype.kind == "S" and attribute.shape == ()
-        if not is_text or attribute.get_storage_size() > most:
+        value = self.structure.attributes[name]
+        if not isinstance(value, bytes) or len(value) > most:
             self.wrong(f"attribute {name} is no fixed-length text of at most {most} bytes")
             return ""
-        value = self.file.attrs[name]
         try:
-            return value.decode() if isinstance(value, bytes) else str(value)
+            return value.decode()
         except UnicodeDecodeError:
             self.wrong(f"attribute {name} is no UTF-8")
             return ""
 
     def number(self, name: str, *, least: int) -> int:
         """Return an integer attribute that is at least `least`."""
-        if not h5py.h5a.exists(self.file.id, name.encode()):
+        if name not in self.structure.attributes:
             self.wrong(f"attribute {name} is missing")
             return least
-        attribute = h5py.h5a.open(self.file.id, name.encode())
-        if attribute.dtype.kind not in "iu" or attribute.shape != ():
+        value = self.structure.attributes[name]
+        if not isinstance(value, int):
             self.wrong(f"attribute {name} is no integer")
             return least
-        value = int(self.file.attrs[name])
         if value < least:
             self.wrong(f"attribute {name} is {value}, less than {least}")
             return least
@@ -114,61 +137,129 @@ class Checker:
 
     def links(self) -> None:
         """Refuse links to elsewhere, which could show another file's bytes, and crowds of members."""
-        count = self.file.id.get_num_objs()
-        if count > _MEMBERS:
-            self.wrong(f"it has {count} members")
-            return
-        for name in list(self.file):
-            if self.file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-                self.wrong(f"/{name} is a link to elsewhere")
+        if self.structure.members > MEMBERS:
+            self.wrong(f"it has {self.structure.members} members")
+        for name in self.structure.links[:5]:
+            self.wrong(f"/{plain(name)} is a link to elsewhere")
 
     def array(self, name: str, shape: tuple[int, ...] | None, dtype: np.dtype, *, most: int | None = None) -> int:
         """Check one dataset and return the byte at which it begins.
 
         `shape` None asks for one dimension of any length, up to `most` bytes.
         """
-        dataset = self._dataset(name)
-        if dataset is None:
+        array = self._plain_array(name)
+        if array is None:
             return 0
         expected = "(any,)" if shape is None else str(shape)
-        fits = dataset.ndim == 1 and dataset.size > 0 if shape is None else dataset.shape == shape
-        if not fits or dataset.dtype != dtype:
-            self.wrong(f"/{name} is {dataset.dtype} {dataset.shape} instead of {dtype} {expected}")
+        fits = len(array.shape) == 1 and array.shape[0] > 0 if shape is None else array.shape == shape
+        if not fits or array.dtype != dtype.str:
+            self.wrong(f"/{name} is {_said(array)} instead of {dtype} {expected}")
             return 0
-        if most is not None and dataset.nbytes > most:
-            self.wrong(f"/{name} takes {dataset.nbytes} bytes, more than {most}")
-        return self._place(name, dataset)
+        taken = math.prod(array.shape) * dtype.itemsize
+        if most is not None and taken > most:
+            self.wrong(f"/{name} takes {taken} bytes, more than {most}")
+        return self._place(name, array, taken)
 
-    def strings(self, name: str, n: int, most: int) -> None:
-        """Check one dataset of n fixed-length texts of at most `most` bytes each."""
-        dataset = self._dataset(name)
-        if dataset is None:
-            return
-        if dataset.shape != (n,) or dataset.dtype.kind != "S" or dataset.dtype.itemsize > most:
-            self.wrong(f"/{name} is {dataset.dtype} {dataset.shape} instead of ({n},) texts of at most {most} bytes")
-            return
-        self._place(name, dataset)
+    def strings(self, name: str, n: int, most: int) -> tuple[int, np.dtype]:
+        """Check one dataset of n fixed-length texts of at most `most` bytes each; return its first byte and type."""
+        array = self._plain_array(name)
+        if array is None:
+            return 0, np.dtype("S1")
+        width = int(array.dtype[2:]) if array.dtype.startswith("|S") else 0
+        if array.shape != (n,) or not 1 <= width <= most:
+            self.wrong(f"/{name} is {_said(array)} instead of ({n},) texts of at most {most} bytes")
+            return 0, np.dtype("S1")
+        return self._place(name, array, n * width), np.dtype(f"S{width}")
 
-    def _dataset(self, name: str) -> h5py.Dataset | None:
-        """Return the dataset if it is one, and lies in this file as it is: contiguous, unfiltered."""
-        item = self.file.get(name) if name in self.file else None
-        if not isinstance(item, h5py.Dataset):
+    def disjoint(self) -> None:
+        """Refuse arrays that share bytes, so that writing one would change the other."""
+        end, before = 0, ""
+        for offset, stop, name in sorted(self._places):
+            if offset < end:
+                self.wrong(f"/{name} begins within /{before}")
+            end, before = stop, name
+
+    def json_object(self, text: bytes, what: str) -> dict[str, Any]:
+        """Return the JSON object that `text` holds; it takes no more than some hundred megabytes."""
+        brackets = text.count(b"{") + text.count(b"[")
+        if brackets > _BRACKETS or text.count(b",") > _COMMAS:
+            self.wrong(f"{what} holds more than {_BRACKETS:,} objects or {_COMMAS:,} entries")
+            return {}
+        try:
+            value = json.loads(text)
+            if rb"\ud" in text.lower():  # half a sign, which nobody could print or write
+                json.dumps(value, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            self.wrong(f"{what} cannot be understood ({str(error)[:100]})")
+            return {}
+        if not isinstance(value, dict):
+            self.wrong(f"{what} is no JSON object")
+            return {}
+        if brackets > _DEPTH and _deeper(value, _DEPTH):
+            self.wrong(f"{what} is nested more than {_DEPTH} deep")
+        return value
+
+    def _plain_array(self, name: str) -> Array | None:
+        """Return what is said of a dataset if it lies in this file as it is."""
+        array = self.structure.arrays.get(name)
+        if array is None:
             self.wrong(f"/{name} is missing")
             return None
-        how = item.id.get_create_plist()
-        if how.get_layout() != h5py.h5d.CONTIGUOUS or how.get_nfilters() or how.get_external_count():
+        if not array.plain:
             self.wrong(f"/{name} is chunked, filtered, virtual or stored in another file; caches are contiguous")
             return None
-        return item
+        return array
 
-    def _place(self, name: str, dataset: h5py.Dataset) -> int:
+    def _place(self, name: str, array: Array, taken: int) -> int:
         """Return where the dataset begins, if all of it lies within the file."""
-        offset = dataset.id.get_offset()
-        if offset is None or offset + dataset.nbytes > self.size:
-            self.wrong(f"/{name} takes {dataset.nbytes} bytes, and the file has {self.size} in all: it is cut off")
+        offset = array.offset
+        # HDF5's end lies beyond the file's only where `open` was told that it may.
+        size = max(self.size, self.structure.end) if name == "features" else self.size
+        if offset is None or offset < 0 or offset + taken > size:
+            self.wrong(f"/{name} takes {taken} bytes, and the file has {self.size} in all: it is cut off")
             return 0
-        return int(offset)
+        self._places.append((offset, offset + taken, name))
+        return offset
 
 
-def _damaged(path: Path, error: Exception) -> CacheFormatError:
-    return CacheFormatError(f"{path} is damaged: HDF5 says {str(error)[:200]!r}. {_ADVICE}")
+def plain(text: str) -> str:
+    """Return a foreign text as it can be shown: one with control signs, which could steer a terminal, in quotes."""
+    return text if text.isprintable() else ascii(text)
+
+
+def _read_structure(path: Path, stream: BinaryIO, size: int, cut_off: bool) -> Structure:
+    start = stream.read(len(_SIGNATURE))
+    if start != _SIGNATURE:
+        what = "it is empty" if size == 0 else f"it begins with {start!r}"
+        msg = f"{path} is no feature cache: not HDF5, {what}. {_ADVICE}"
+        raise CacheFormatError(msg)
+    try:
+        structure = read_own(stream, size)
+    except UnfamiliarError:
+        return ask_child(path, _ADVICE)
+    if structure.end > size and not cut_off:
+        msg = f"{path} is damaged: it should have {structure.end} bytes and has {size}: it is cut off. {_ADVICE}"
+        raise CacheFormatError(msg)
+    return structure
+
+
+def _said(array: Array) -> str:
+    """Type and shape for people."""
+    with suppress(TypeError, ValueError):
+        return f"{np.dtype(array.dtype)} {array.shape}"
+    return f"{plain(array.dtype)} {array.shape}"
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Tell whether lists and dicts lie in each other more than `most` deep; without recursion."""
+    layer = [value]
+    for _ in range(most):
+        layer = [
+            item
+            for outer in layer
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, dict | list)
+        ]
+        if not layer:
+            return False
+    return True

@@ -51,7 +51,8 @@ class FeatureFile:
         self.block_rows = layout.block_rows
         self._layout = layout
         self._state = np.array(state)
-        self._stream = part.open("r+b", buffering=0) if part else None
+        with disk_errors(path, "open", "What is committed is intact. Free space and run the same command again."):
+            self._stream = part.open("r+b", buffering=0) if part else None
         self._synced = time.monotonic()
 
     @property

@@ -56,22 +56,24 @@ class CacheFolder:
         return f"CacheFolder({str(self.path)!r})"
 
     @contextmanager
-    def lock(self, timeout: float = 0) -> Iterator[None]:
+    def lock(self, timeout: float = 0, *, required: bool = True) -> Iterator[None]:
         """Return a context in which this process is the folder's only writer.
 
         Parameters
         ----------
         timeout : float, default=0
             Seconds to wait for another writer; 0 does not wait, a negative number waits for ever.
+        required : bool, default=True
+            False goes on where the file system has no locks; the caller then sees to it that nobody else writes.
 
         Raises
         ------
         CacheLockedError
             If another one writes there; process, host and time are named.
         CacheError
-            If nothing can be written there.
+            If nothing can be written there, or the file system has no locks.
         """
-        with folder_lock(self.path, timeout):
+        with folder_lock(self.path, timeout, required=required):
             self._locked = True
             try:
                 yield
@@ -80,11 +82,11 @@ class CacheFolder:
 
     def files(self) -> list[Path]:
         """Return the complete caches, sorted by name."""
-        return sorted(path for path in self._listing() if path.suffix == SUFFIX)
+        return sorted(path for path in self.listing() if path.suffix == SUFFIX)
 
     def parts(self) -> list[Path]:
         """Return the unfinished caches, sorted by name; they are never read as features."""
-        return sorted(path for path in self._listing() if path.name.endswith(SUFFIX + PART))
+        return sorted(path for path in self.listing() if path.name.endswith(SUFFIX + PART))
 
     def blocks(self) -> dict[str, Path]:
         """Return block name -> file for the complete caches, each name the shortest that is unambiguous here.
@@ -190,7 +192,7 @@ class CacheFolder:
                     part.unlink(missing_ok=True)
                 return FeatureFile(path, None, whole.layout, state, "hit", why)
             sources.append((whole, state))
-        self._require_lock()
+        self.require_lock()
         if begun:
             state, lost = trusted_state(begun, retry_failed=retry_failed)
             damaged = bool(begun.verify())
@@ -208,12 +210,14 @@ class CacheFolder:
             why = f"{sources[-1][0].path.name} does not fit ({why}): {copied} of {len(rows)} rows are taken over."
         return FeatureFile(path, part, made.layout, made.state, "extend" if copied else "new", why)
 
-    def _require_lock(self) -> None:
+    def require_lock(self) -> None:
+        """Raise CacheError unless this is called inside `lock`."""
         if not self._locked:
             msg = f"{self.path} is to be written without its lock; prepare it inside `with folder.lock():`."
             raise CacheError(msg)
 
-    def _listing(self) -> list[Path]:
+    def listing(self) -> list[Path]:
+        """Return all that lies in the folder, cache or not; nothing if there is no such folder."""
         return list(self.path.iterdir()) if self.path.is_dir() else []
 
     def _required(self) -> list[Path]:

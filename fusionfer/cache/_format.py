@@ -31,6 +31,7 @@ __all__ = [
     "canonical_json",
     "file_name",
     "key8",
+    "key_differences",
     "reason_bytes",
 ]
 
@@ -69,6 +70,26 @@ def key8(key: dict[str, Any]) -> str:
     True
     """
     return hashlib.sha256(canonical_json(key).encode()).hexdigest()[:8]
+
+
+def key_differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return field -> (value in one, value in the other), None where there is none; dicts within as ``outer.inner``.
+
+    Examples
+    --------
+    >>> key_differences({"preprocess": {"size": 48, "mean": 0}, "rules": 1}, {"preprocess": {"size": 224, "mean": 0}})
+    {'preprocess.size': (48, 224), 'rules': (1, None)}
+    """
+    old, new = _flat(one), _flat(other)
+    fields = sorted({*old, *new})
+    return {field: (old.get(field), new.get(field)) for field in fields if old.get(field) != new.get(field)}
+
+
+def _flat(key: dict[str, Any], start: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for field, value in key.items():
+        flat |= _flat(value, f"{start}{field}.") if isinstance(value, dict) else {start + field: value}
+    return flat
 
 
 def block_name(backbone: str, level: str) -> str:

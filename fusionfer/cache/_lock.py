@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -20,9 +22,12 @@ __all__ = ["LOCK", "OWNER", "folder_lock"]
 LOCK = ".lock"
 OWNER = ".lock-owner.json"  # for the message only: nothing is ever decided by what stands there
 
+# What flock says where there is none: no such call, no lock daemon of a network file system, not for this kind of file.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+
 
 @contextmanager
-def folder_lock(folder: Path, timeout: float) -> Iterator[None]:
+def folder_lock(folder: Path, timeout: float, *, required: bool = True) -> Iterator[None]:
     """Hold the lock of `folder`, which is made if need be.
 
     Parameters
@@ -31,6 +36,8 @@ def folder_lock(folder: Path, timeout: float) -> Iterator[None]:
         The folder of the cache.
     timeout : float
         Seconds to wait for another writer; 0 does not wait, a negative number waits for ever.
+    required : bool, default=True
+        False goes on where the file system has no locks; where it has, the lock is held all the same.
 
     Raises
     ------
@@ -41,27 +48,45 @@ def folder_lock(folder: Path, timeout: float) -> Iterator[None]:
     """
     with disk_errors(folder, "write in", "Nothing was computed yet. Free space and run the same command again."):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(str(folder / LOCK))
-        try:
-            lock.acquire(timeout=timeout)
-        except filelock.Timeout as error:
-            msg = f"{folder} is being written by {_owner(folder)}. Wait until it has finished, or give another --cache."
-            raise CacheLockedError(msg) from error
-        except NotImplementedError as error:
-            raise _no_locks(folder) from error
+        lock = _acquire(folder, timeout)
+    if lock is None and required:
+        msg = (
+            f"{folder}: this file system has no locks, so nothing keeps two writers apart. Give a --cache on a local "
+            "disk, or --no-lock (lock=False) if you see to it yourself that no other process writes there."
+        )
+        raise CacheError(msg)
     try:
-        # Some releases of filelock fall back to a mere marker file, which outlives a dead owner.
-        if isinstance(lock, filelock.SoftFileLock):
-            raise _no_locks(folder)
         _sign(folder)
         yield
     finally:
+        if lock is not None:
+            lock.release()
+
+
+def _acquire(folder: Path, timeout: float) -> filelock.BaseFileLock | None:
+    """Return the lock, held, or None where there are none; a mere marker file would outlive a dead owner."""
+    lock = filelock.FileLock(str(folder / LOCK))
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of the marker file, which is not kept
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                if isinstance(lock, filelock.SoftFileLock):  # somebody's marker, for which nobody is to wait
+                    return None
+                lock.acquire(timeout=timeout)
+    except filelock.Timeout as error:
+        msg = f"{folder} is being written by {_owner(folder)}. Wait until it has finished, or give another --cache."
+        raise CacheLockedError(msg) from error
+    except NotImplementedError:
+        return None
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
+    if isinstance(lock, filelock.SoftFileLock):
         lock.release()
-
-
-def _no_locks(folder: Path) -> CacheError:
-    msg = f"{folder}: this file system has no locks, so two writers could meet. Give a --cache on a local disk."
-    return CacheError(msg)
+        return None
+    return lock
 
 
 def _sign(folder: Path) -> None:
@@ -74,7 +99,9 @@ def _sign(folder: Path) -> None:
     text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
     draft = folder / (OWNER + ".new")
     try:
-        draft.write_text(text, encoding="utf-8")
+        draft.unlink(missing_ok=True)
+        with draft.open("x", encoding="utf-8") as stream:  # a link that somebody left there is not written through
+            stream.write(text)
         draft.replace(folder / OWNER)
     except OSError:
         for stale in (draft, folder / OWNER):

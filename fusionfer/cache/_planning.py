@@ -10,13 +10,13 @@ import numpy as np
 
 from fusionfer.cache._disk import disk_errors, require_room, reserve, sync_folder
 from fusionfer.cache._file import FeatureFile
-from fusionfer.cache._format import ABSENT, DONE, FAILED, block_name, canonical_json
-from fusionfer.cache._layout import create_file, file_size, read_layout
+from fusionfer.cache._format import ABSENT, DONE, FAILED, block_name, canonical_json, key_differences
+from fusionfer.cache._layout import Layout, create_file, file_size, read_layout
 from fusionfer.cache._reading import StoredFeatures
 from fusionfer.cache._rows import RowTable
-from fusionfer.exceptions import CacheError
+from fusionfer.exceptions import CacheError, CacheFormatError
 
-__all__ = ["build_part", "differing_key", "find_key", "refuse_other_data_set", "trusted_state"]
+__all__ = ["NEW", "build_part", "differing_key", "find_key", "read_made", "refuse_other_data_set", "trusted_state"]
 
 NEW = ".new"  # a part that is being built; whoever finds one may remove it, as it holds copies only
 
@@ -50,12 +50,8 @@ def differing_key(key: dict[str, Any], here: list[StoredFeatures]) -> str:
     candidates = []
     for stored in here:
         if (stored.backbone, stored.level) == (key["backbone"], key["level"]):
-            old, new = _flat(stored.key), _flat(key)
-            said = [
-                f"{field}: {_short(old.get(field))} -> {_short(new.get(field))}"
-                for field in sorted({*old, *new})
-                if old.get(field) != new.get(field)
-            ]
+            differences = key_differences(stored.key, key)
+            said = [f"{field}: {_short(old)} -> {_short(new)}" for field, (old, new) in differences.items()]
             candidates.append((len(said), stored.path.name, "; ".join(said)))
     if not candidates:
         return f"There is no cache of {block_name(key['backbone'], key['level'])} in this folder yet."
@@ -129,9 +125,27 @@ def build_part(
     return copied
 
 
+def read_made(new: Path) -> Layout:
+    """Read back what HDF5 was to write; of errors while objects are closed h5py tells on stderr only.
+
+    Raises
+    ------
+    CacheError
+        If it is not there.
+    """
+    try:
+        return read_layout(new)
+    except CacheFormatError as error:
+        msg = (
+            f"Cannot make {new}: what was written does not read back, so the disk fails. Older files are untouched. "
+            "Give a --cache on another disk."
+        )
+        raise CacheError(msg) from error
+
+
 def _fill(new: Path, sources: list[tuple[StoredFeatures, np.ndarray]]) -> int:
     """Reserve the room of a new file and copy rows into it, block by block."""
-    layout = read_layout(new)
+    layout = read_made(new)
     with new.open("r+b", buffering=0) as stream:
         reserve(stream.fileno(), new.stat().st_size)
         os.fsync(stream.fileno())
@@ -170,14 +184,6 @@ def _gather(
             else:
                 failed[int(i)] = stored.reasons[row]
     return X, done, failed
-
-
-def _flat(key: dict[str, Any], start: str = "") -> dict[str, Any]:
-    """Name what stands in dicts within the key ``outer.inner``, so that only what differs is told."""
-    flat: dict[str, Any] = {}
-    for field, value in key.items():
-        flat |= _flat(value, f"{start}{field}.") if isinstance(value, dict) else {start + field: value}
-    return flat
 
 
 def _short(value: object) -> str:

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fusionfer.cache._checks import plain
 from fusionfer.cache._format import ABSENT, DONE, FAILED, PART, block_crc, block_name
 from fusionfer.cache._layout import Layout, read_layout
 from fusionfer.cache._rows import RowTable
-from fusionfer.exceptions import CacheFormatError, IncompleteCacheError
+from fusionfer.exceptions import CacheError, CacheFormatError, IncompleteCacheError
 
 __all__ = [
     "Damage",
@@ -153,20 +154,23 @@ class StoredFeatures:
 
     def _read_into(self, piece: np.ndarray, start: int) -> None:
         left = piece.view(np.uint8).reshape(-1).data
-        with self.path.open("rb", buffering=0) as file:
-            file.seek(self.layout.offsets["features"] + start * self.dim * 4)
-            while left:
-                got = file.readinto(left)
-                if not got:
-                    msg = f"{self.path} has become shorter while it was read; extract it again."
-                    raise CacheFormatError(msg)
-                left = left[got:]
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(self.layout.offsets["features"] + start * self.dim * 4)
+                while left and (got := file.readinto(left)):
+                    left = left[got:]
+        except OSError as error:
+            msg = f"Cannot read {self.path}: {error.strerror}."
+            raise CacheError(msg) from error
+        if left:
+            msg = f"{self.path} has become shorter while it was read; extract it again."
+            raise CacheFormatError(msg)
 
     @cached_property
     def reasons(self) -> dict[int, str]:
-        """Row -> why it failed, for the rows that did."""
+        """Row -> why it failed, for the rows that did; on one line, without signs that could steer a terminal."""
         stored = self.layout.map("reasons")
-        return {int(i): stored[i].decode("utf-8", "replace") for i in np.flatnonzero(self.state == FAILED)}
+        return {int(i): plain(stored[i].decode("utf-8", "replace")) for i in np.flatnonzero(self.state == FAILED)}
 
     def verify(self) -> list[Damage]:
         """Compare each block with its checksum.
@@ -174,9 +178,10 @@ class StoredFeatures:
         Returns
         -------
         list of Damage
-            Blocks whose bytes are not those that were committed. A block that was never committed is none of them.
+            Blocks whose bytes are not those that were committed, or cannot have been committed by fusionfer. A block
+            that was never committed is none of them.
         """
-        crcs, reasons, features = (self.layout.map(name) for name in ("crc32", "reasons", "features"))
+        crcs, reasons, features = self.layout.map("crc32"), self.layout.map("reasons"), self.features_map
         damages = []
         for block in range(self.layout.blocks):
             start = block * self.layout.block_rows
@@ -184,9 +189,21 @@ class StoredFeatures:
             state = self.state[start:stop]
             if not state.any():
                 continue
-            if block_crc(features[start:stop], state, reasons[start:stop]) != crcs[block]:
+            if stop > len(features):
+                damages.append(Damage(block, start, stop, "the file is cut off"))
+            elif block_crc(features[start:stop], state, reasons[start:stop]) != crcs[block]:
                 damages.append(Damage(block, start, stop, "its checksum differs"))
+            elif state.max() > FAILED:
+                damages.append(Damage(block, start, stop, "it has states that do not exist"))
+            elif not _finite(features[start:stop]):
+                damages.append(Damage(block, start, stop, "it holds NaN or infinity"))
         return damages
+
+
+def _finite(features: np.ndarray) -> bool:
+    """Tell whether all numbers are finite; their sum alone says so nearly always, and needs no memory."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(features.sum()) or np.isfinite(features).all())
 
 
 def open_stored(path: Path) -> StoredFeatures:

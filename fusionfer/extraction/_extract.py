@@ -17,16 +17,17 @@ import numpy as np
 import torch
 
 from fusionfer.backbones import Backbone
-from fusionfer.cache import CacheFolder, FeatureFile, RowTable, read_feature_file
+from fusionfer.cache import CacheFolder, FeatureFile, RowTable, block_name, read_feature_file
 from fusionfer.exceptions import DataError, ExtractionInterrupted, ImageError
 from fusionfer.extraction._forward import Progress, Vectors, crew_of, find_device, forward
 from fusionfer.extraction._request import block_key, parse_requests
+from fusionfer.extraction._sharding import Shard
 from fusionfer.extraction._workers import Crew
 from fusionfer.features import Features
 from fusionfer.images import FaceSet
 from fusionfer.networks import LoadedBackbone, load_backbone
 
-__all__ = ["BATCH_SIZE", "ExtractionReport", "extract", "extract_to_cache"]
+__all__ = ["BATCH_SIZE", "ExtractionReport", "extract", "extract_to_cache", "one_pass", "run_record", "watched"]
 
 BATCH_SIZE = 32
 EXTRACTING = "extracting"
@@ -40,7 +41,7 @@ class ExtractionReport:
     Attributes
     ----------
     cache : Path
-        The folder.
+        The folder; of a shard, its own.
     files : dict of str to Path
         Block name -> its file.
     explanations : dict of str to str
@@ -106,6 +107,9 @@ def extract_to_cache(
     on_error: str = "fail",
     seed: int = 0,
     timeout: float = 30.0,
+    wait: float = 0.0,
+    lock: bool = True,
+    shard: Shard | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> ExtractionReport:
@@ -137,6 +141,12 @@ def extract_to_cache(
         For weights ``none``.
     timeout : float
         Seconds to wait for the server of published weights.
+    wait : float
+        Seconds to wait for another process that writes this cache; 0 fails at once, by its name.
+    lock : bool
+        False goes on where the file system has no locks; you then see to it that nobody else writes there.
+    shard : Shard, optional
+        Compute these batches only, into a folder below `cache`, as one of several processes (see `Team`).
     progress : callable, optional
         Called as ``progress(done, total, what)``.
     stop : threading.Event, optional
@@ -167,7 +177,7 @@ def extract_to_cache(
     requests = parse_requests(backbones, levels, weights, size)
     for request in requests:  # a preprocessing without description is refused before any weights are loaded
         block_key(request.backbone, request.levels[0], "", faces.decoder)
-    progress = _watched(progress, stop)
+    progress = watched(progress, stop)
     loaded = [
         load_backbone(
             request.backbone, request.levels, weights=request.weights, seed=seed, device=torch_device,
@@ -180,18 +190,35 @@ def extract_to_cache(
     with contextlib.ExitStack() as stack:
         for one in loaded:
             stack.callback(one.close)
-        stack.enter_context(folder.lock())
+        if shard is None:
+            stack.enter_context(folder.lock(wait, required=lock))
         rows = _row_table(faces, progress)
+        there: dict[tuple[str, str], Path] = {}
+        shard_record: dict[str, Any] = {}
+        if shard is not None:
+            keys = {
+                (one.backbone.name, level): {
+                    **block_key(one.backbone, level, one.weights["sha256"], faces.decoder), "dim": dim
+                }
+                for one in loaded for level, dim in one.dims.items()
+            }  # fmt: skip
+            share = shard.take(folder, faces, rows, keys, batch_size=batch_size, retry_failed=on_error == "fail")
+            faces, rows, there, shard_record = share.faces, share.rows, share.there, share.record
+            if len(there) < len(keys):
+                folder = share.folder
+                stack.enter_context(folder.lock(wait, required=lock))
         jobs: dict[tuple[str, str], FeatureFile] = {}
         for one in loaded:
             for level, dim in one.dims.items():
+                if (one.backbone.name, level) in there:
+                    continue
                 ask = functools.partial(
                     folder.prepare,
                     backbone=one.backbone.name,
                     level=level,
                     dim=dim,
                     key=block_key(one.backbone, level, one.weights["sha256"], faces.decoder),
-                    record=_record(one, faces, batch_size, torch_device, crew),
+                    record={**run_record(one, faces, batch_size, torch_device, crew), **shard_record},
                     rows=rows,
                     block_rows=batch_size,
                 )
@@ -206,25 +233,28 @@ def extract_to_cache(
         # A resumed file keeps its batch size; usually there is one group and so one pass.
         for block_rows in sorted({job.block_rows for job in jobs.values()}):
             group = {name: job for name, job in jobs.items() if job.block_rows == block_rows}
-            computed += _one_pass(
+            computed += one_pass(
                 faces, rows, loaded, group, batch_size=block_rows, device=torch_device, crew=crew,
                 on_error=on_error, progress=progress, stop=stop,
             )  # fmt: skip
         seconds = time.perf_counter() - begin
-        files, explanations, skipped = {}, {}, {}
+        files = {block_name(*name): path for name, path in there.items()}
+        explanations = {block: f"{path.name} has it already." for block, path in files.items()}
+        skipped = {}
         for (backbone, level), job in jobs.items():
             block = f"{backbone}:{level}"
             job.finish()
             files[block], explanations[block] = job.path, job.explanation
-            reasons = read_feature_file(job.path).reasons
-            skipped.update({str(rows.ids[i]): reason for i, reason in reasons.items()})
+        for path in files.values():
+            stored = read_feature_file(path)
+            skipped.update({str(stored.rows.ids[i]): reason for i, reason in stored.reasons.items()})
     return ExtractionReport(
-        Path(cache), files, explanations, len(faces), computed, tuple(sorted(skipped.items())), seconds,
+        folder.path, files, explanations, len(faces), computed, tuple(sorted(skipped.items())), seconds,
         {one.backbone.name: one.weights for one in loaded},
     )  # fmt: skip
 
 
-def _one_pass(
+def one_pass(
     faces: FaceSet,
     rows: RowTable,
     loaded: Sequence[LoadedBackbone],
@@ -272,7 +302,7 @@ def _commit(job: FeatureFile, batch: Vectors, X: np.ndarray) -> None:
         job.commit(batch.start, X, done, failed)
 
 
-def _watched(progress: Progress | None, stop: threading.Event | None) -> Progress:
+def watched(progress: Progress | None, stop: threading.Event | None) -> Progress:
     """Return a `progress` that also ends downloads and the check of images when asked to stop."""
 
     def watched(done: int, total: int, what: str) -> None:
@@ -311,7 +341,10 @@ def _usable(faces: FaceSet, row: int) -> bool:
     return True
 
 
-def _record(one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.device, crew: Crew) -> dict[str, Any]:
+def run_record(
+    one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.device, crew: Crew
+) -> dict[str, Any]:
+    """Return what a file records of a run besides its key."""
     return {
         "weights": {**one.weights, "trained_on": None},
         "batch_size": batch_size,

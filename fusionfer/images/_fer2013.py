@@ -38,8 +38,10 @@ def _parse_pixels(text: bytes) -> np.ndarray:
     """
     # With digits and blanks alone, fromstring can neither stop early nor read signs and fractions.
     if text.translate(None, b"0123456789 "):
-        word = next(word for word in text.split() if not word.isdigit())
-        msg = f"pixel value {word[:20].decode('utf-8', 'replace')!r} is no whole number from 0 to 255"
+        word = next((word for word in text.split() if not word.isdigit()), None)
+        msg = "pixels are separated by other signs than blanks"
+        if word is not None:
+            msg = f"pixel value {word[:20].decode('utf-8', 'replace')!r} is no whole number from 0 to 255"
         raise ValueError(msg)
     values = np.fromstring(text.decode("ascii"), dtype=np.int64, sep=" ")
     if len(values) != SIDE * SIDE:

@@ -29,6 +29,8 @@ _USUAL = {
     "group": "group group_id subject subject_id person person_id identity participant actor",
 }
 
+_MAX_COLUMNS = 10_000
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -103,6 +105,9 @@ def _normal(column: str) -> str:
 
 def _find_columns(header: Sequence[str], columns: Columns, name: str) -> dict[str, int]:
     """Return the positions of the columns; split and group may be lacking."""
+    if len(header) > _MAX_COLUMNS:
+        msg = f"{name} has {len(header):,} columns; a manifest has at most {_MAX_COLUMNS:,}."
+        raise DataError(msg)
     found: dict[str, int] = {}
     faults: list[str] = []
     for what, usual in _USUAL.items():
@@ -123,7 +128,7 @@ def _find_columns(header: Sequence[str], columns: Columns, name: str) -> dict[st
                 f"no column for the {what}; usual names are {', '.join(usual.split()[:6])}, or give {what}_column"
             )
     if faults:
-        msg = f"{name}: {'; '.join(faults)}. Its first line reads: {', '.join(header)}."
+        msg = f"{name}: {'; '.join(faults)}. Its first line reads: {shorten([c[:100] for c in header], 10)}."
         raise DataError(msg)
     return found
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ __all__ = ["StateDict", "load_into", "read_state_dict", "state_hash"]
 _OLD_DENSENET = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$"
 )
+_UNPRINTABLE = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x1f\x7f-\x9f]")
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
 
 
@@ -65,7 +66,7 @@ def read_state_dict(path: str | Path) -> StateDict:
     else:
         msg = f"{path}: weights must be a .pth, .pt or .safetensors file, got {path.suffix or 'no suffix'!r}."
         raise WeightsError(msg)
-    return StateDict(path, sha256, _plain_names(path, tensors), metadata)
+    return StateDict(path, sha256, _plain_names(path, tensors, len(content)), metadata)
 
 
 def _safetensors(path: Path, content: bytes) -> tuple[Mapping[str, torch.Tensor], dict[str, str]]:
@@ -82,9 +83,11 @@ def _safetensors(path: Path, content: bytes) -> tuple[Mapping[str, torch.Tensor]
 
 def _torch_file(path: Path, content: bytes) -> Mapping[str, torch.Tensor]:
     try:
+        _refuse_bombs(content)
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-        reason = str(error).split("\n", 1)[0]
+    except Exception as error:  # a damaged or crafted file makes torch raise nearly anything
+        # torch writes in bold; and names in the file could steer a terminal
+        reason = _UNPRINTABLE.sub("", str(error).split("\n", 1)[0])[:1000]
         msg = (
             f"{path} is no plain state dict, or is damaged, and was not executed: {reason} "
             "Save it with torch.save(model.state_dict(), path) or as safetensors."
@@ -96,13 +99,34 @@ def _torch_file(path: Path, content: bytes) -> Mapping[str, torch.Tensor]:
     return loaded
 
 
-def _plain_names(path: Path, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _refuse_bombs(content: bytes) -> None:
+    """Raise ValueError for a zip that would become larger when it is read; torch itself stores without compression."""
+    if content[:4] != b"PK\x03\x04":
+        return
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        infos = archive.infolist()
+    stored = all(info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size for info in infos)
+    if not stored or sum(info.file_size for info in infos) > len(content):
+        msg = "its members are compressed, or overlap."
+        raise ValueError(msg)
+
+
+def _plain_names(path: Path, tensors: Mapping[str, torch.Tensor], size: int) -> dict[str, torch.Tensor]:
     if not isinstance(tensors, Mapping) or not tensors:
         msg = f"{path} holds no state dict (a mapping of names to tensors) but {type(tensors).__name__}."
         raise WeightsError(msg)
     strange = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
     if strange:
         msg = f"{path}: a state dict holds tensors only; these entries are none: {', '.join(strange[:5])}."
+        raise WeightsError(msg)
+    # A view that repeats one number, or a sparse tensor, can declare more than any memory holds.
+    hollow = [
+        str(name)
+        for name, value in tensors.items()
+        if value.layout != torch.strided or value.is_meta or value.numel() * value.element_size() > size
+    ]
+    if hollow:
+        msg = f"{path}: these tensors are larger than the file, or not dense: {', '.join(hollow[:5])}."
         raise WeightsError(msg)
     names = {str(name).removeprefix("module."): value for name, value in tensors.items()}
     return {_OLD_DENSENET.sub(r"\1\2", name): value for name, value in names.items()}

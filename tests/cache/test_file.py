@@ -1,6 +1,5 @@
 """FeatureFile stores whole blocks or nothing, whatever happens in the middle."""
 
-import errno
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import pytest
 from fusionfer.cache import CacheFolder, _file, read_feature_file
 from fusionfer.cache._planning import trusted_state
 from fusionfer.cache._reading import open_stored
-from fusionfer.exceptions import CacheError, IncompleteCacheError, NonFiniteFeaturesError, StoreFullError
+from fusionfer.exceptions import CacheError, IncompleteCacheError, NonFiniteFeaturesError
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def test_undecided_rows_of_a_block_stay_as_they_were(job, rows, toolkit):
 
 
 def test_finish_needs_all_rows(job, rows, toolkit):
-    """A file with open rows never gets its final name."""
+    """Fault 7: a file with open rows never gets its final name."""
     job.commit(0, *block(toolkit, rows, 0, 4))
     with pytest.raises(IncompleteCacheError, match=r"lacks 6 of 10 rows \(first: '4.png'\)"):
         job.finish()
@@ -74,7 +73,7 @@ def test_finish_needs_all_rows(job, rows, toolkit):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_non_finite_rows_are_refused(job, rows, toolkit, value):
-    """The sample is named and the block stays as it was; a row that is not done may hold anything."""
+    """Fault 26: the sample is named and the block stays as it was; a row that is not done may hold anything."""
     X, done, _ = block(toolkit, rows, 4, 8)
     X[2, 3] = value
     with pytest.raises(NonFiniteFeaturesError, match=r"features of '6.png' hold NaN or infinity"):
@@ -111,61 +110,6 @@ def test_closed_files_take_nothing(job, rows, toolkit):
         job.commit(0, *block(toolkit, rows, 0, 4))
 
 
-class FaultyStream:
-    """A file whose n-th operation fails; before that it takes at most half of what is given, as POSIX allows."""
-
-    def __init__(self, stream, fail_at, error):
-        self.stream, self.left, self.error = stream, fail_at, error
-
-    def __getattr__(self, name):
-        return getattr(self.stream, name)
-
-    def write(self, data):
-        self.left -= 1
-        if self.left < 0:
-            raise OSError(self.error, "injected")
-        return self.stream.write(data[: max(1, len(data) // 2)])
-
-
-def test_every_write_may_fail(tmp_path, toolkit, rows):
-    """For every n: the n-th write fails, no wrong row counts as done, and the next run ends with the same bytes."""
-    whole = toolkit.extract(CacheFolder(tmp_path / "whole"), rows, bad=("5.png",)).path
-    reference = whole.read_bytes()
-    X = toolkit.features(rows)
-    for n in range(1000):
-        error = (errno.ENOSPC, errno.EDQUOT, errno.EIO)[n % 3]
-        kind = StoreFullError if error != errno.EIO else CacheError
-        folder = CacheFolder(tmp_path / f"{n}")
-        committed = 0
-        with (
-            folder.lock(),
-            folder.prepare(
-                "resnet34", "logits", toolkit.dim, key={"size": 48}, record={}, rows=rows, block_rows=4
-            ) as job,
-        ):
-            job._stream = FaultyStream(job._stream, n, error)
-            try:
-                for start in (0, 4, 8):
-                    job.commit(start, *block(toolkit, rows, start, min(start + 4, 10)))
-                    committed = min(start + 4, 10)
-                break
-            except CacheError as error_raised:
-                problem = error_raised
-        assert type(problem) is kind
-        assert kind is CacheError or f"{committed} of 10 rows are committed and intact" in str(problem)
-        stored = open_stored(job.part)
-        state, _ = trusted_state(stored)
-        assert (state[:committed] == 1).all()
-        assert np.array_equal(stored.features_map[state == 1], X[state == 1])
-        again = toolkit.extract(folder, rows, bad=())
-        assert again.status == "resume"
-        assert np.array_equal(read_feature_file(again.path).X, X)
-        assert len(again.path.read_bytes()) == len(reference)
-    else:
-        pytest.fail("the injected fault never stopped coming")
-    assert n > 30
-
-
 WRITER = """
     import sys, time, numpy as np
     sys.path.insert(0, {here!r})
@@ -186,7 +130,7 @@ WRITER = """
 
 
 def test_killed_writers_lose_the_open_block_at_most(tmp_path, toolkit):
-    """After each SIGKILL exactly the committed rows are there; the last run gives the data of an uninterrupted one."""
+    """Fault 1: after each SIGKILL exactly the committed rows are there; the last run gives the data of a whole one."""
     rows = toolkit.rows([f"{i}.png" for i in range(400)])
     X = toolkit.features(rows)
     folder = CacheFolder(tmp_path / "cache")

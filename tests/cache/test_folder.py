@@ -45,14 +45,14 @@ def test_a_hit_needs_no_lock(cache, toolkit):
 
 
 def test_moved_folder_is_a_hit(cache, toolkit, tmp_path):
-    """Nothing in a file depends on where it lies."""
+    """Fault 10: nothing in a file depends on where it lies."""
     toolkit.extract(cache, toolkit.rows(IDS))
     shutil.move(cache.path, tmp_path / "elsewhere")
     assert toolkit.extract(CacheFolder(tmp_path / "elsewhere"), toolkit.rows(IDS)).status == "hit"
 
 
 def test_interrupted_run_goes_on(cache, toolkit):
-    """The rows of the first run are not computed again, even when another block size is asked for."""
+    """Fault 1: the rows of the first run are not computed again, even when another block size is asked for."""
     rows = toolkit.rows(IDS)
     toolkit.extract(cache, rows, blocks=2)
     assert cache.files() == []
@@ -74,7 +74,7 @@ def test_interrupted_run_goes_on(cache, toolkit):
     ],
 )
 def test_other_rows_extend_by_what_is_missing(cache, toolkit, ids, options, computed, said):
-    """Rows are matched by id and digest, never by position; the result equals a fresh extraction."""
+    """Fault 12: rows are matched by id and digest, never by position; the result equals a fresh extraction."""
     toolkit.extract(cache, toolkit.rows(IDS))
     rows = toolkit.rows(ids, **options)
     job = toolkit.extract(cache, rows, size=3)
@@ -109,7 +109,7 @@ def test_the_whole_file_stays_until_the_new_one_is_finished(cache, toolkit):
 
 
 def test_failed_rows_are_retried_only_when_the_image_changed(cache, toolkit):
-    """The reason is kept while the bytes are; new bytes get a new try."""
+    """Fault 9: the reason is kept while the bytes are; new bytes get a new try."""
     toolkit.extract(cache, toolkit.rows(IDS), bad=("1.png", "2.png"))
     job = toolkit.extract(cache, toolkit.rows([*IDS, "new.png"], changed=("2.png",)))
     assert job.computed == ["2.png", "new.png"]
@@ -117,7 +117,7 @@ def test_failed_rows_are_retried_only_when_the_image_changed(cache, toolkit):
 
 
 def test_another_key_is_a_file_beside(cache, toolkit):
-    """A changed size or weight file names the fields that differ, and the old file stays."""
+    """Fault 11: a changed size or weight file names the fields that differ, and the old file stays."""
     old = toolkit.extract(
         cache, toolkit.rows(IDS), key={"size": 48, "weights_sha256": "ab" * 32, "preprocess": {"mean": [0.5], "std": 1}}
     )
@@ -135,7 +135,7 @@ def test_another_key_is_a_file_beside(cache, toolkit):
 
 
 def test_damaged_rows_are_computed_again(cache, toolkit):
-    """One flipped bit in a complete file costs its block, and no damaged row is copied."""
+    """Fault 6: one flipped bit in a complete file costs its block, and no damaged row is copied."""
     rows = toolkit.rows(IDS)
     path = toolkit.extract(cache, rows).path
     stored = read_feature_file(path)
@@ -151,7 +151,7 @@ def test_damaged_rows_are_computed_again(cache, toolkit):
 
 
 def test_another_data_set_is_refused(cache, toolkit):
-    """A folder keeps its data set, whatever the backbone; a half of it may be missing, more not."""
+    """Fault 12: a folder keeps its data set, whatever the backbone; a half of it may be missing, more not."""
     toolkit.extract(cache, toolkit.rows(IDS))
     with pytest.raises(CacheError, match=r"holds another data set: only 4 of the 10 ids .* Use another --cache"):
         toolkit.extract(cache, toolkit.rows([*IDS[:4], *(f"other/{i}" for i in range(90))]), backbone="vgg16")
@@ -159,7 +159,7 @@ def test_another_data_set_is_refused(cache, toolkit):
 
 
 def test_a_full_disk_shows_before_any_work(cache, toolkit, monkeypatch):
-    """Too little room, or a reservation that fails, leaves older files as they were and nothing half-made."""
+    """Fault 3: too little room, or a reservation that fails, leaves older files as they were and nothing half-made."""
     old = toolkit.extract(cache, toolkit.rows(IDS)).path
     before = sorted((path.name, path.read_bytes()) for path in cache.path.glob("*.h5*"))
     more = toolkit.rows([*IDS, "new.png"])
@@ -182,7 +182,7 @@ def test_a_full_disk_shows_before_any_work(cache, toolkit, monkeypatch):
 
 @pytest.mark.parametrize("limit", [3_000, 20_000, 60_000])
 def test_a_real_limit_on_file_size(tmp_path, limit):
-    """The system itself refuses bytes while HDF5 makes the file: our error comes, and no file stays."""
+    """Fault 3: the system itself refuses bytes while HDF5 makes the file: our error comes, and no file stays."""
     resource = pytest.importorskip("resource")
     code = f"""if True:
         import resource, sys
@@ -204,7 +204,7 @@ def test_a_real_limit_on_file_size(tmp_path, limit):
 
 
 def test_unusable_folders_are_named_first(tmp_path, toolkit):
-    """A path under a file cannot become a folder; that shows at the lock, before anything is computed."""
+    """Fault 4: a path under a file cannot become a folder; that shows at the lock, before anything is computed."""
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match=r"Cannot write in .*file.cache: Not a directory"):
         toolkit.extract(CacheFolder(tmp_path / "file" / "cache"), toolkit.rows(IDS))
@@ -212,14 +212,14 @@ def test_unusable_folders_are_named_first(tmp_path, toolkit):
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_read_only_folder(tmp_path, toolkit):
-    """A folder without write permission is told at the lock."""
+    """Fault 4: a folder without write permission is told at the lock."""
     tmp_path.chmod(0o500)
     with pytest.raises(CacheError, match="Cannot write in"):
         toolkit.extract(CacheFolder(tmp_path), toolkit.rows(IDS))
 
 
 def test_remains_of_a_killed_copy_do_not_matter(cache, toolkit):
-    """What a kill left while a part was being built is neither listed nor in the way."""
+    """Fault 1: what a kill left while a part was being built is neither listed nor in the way."""
     toolkit.extract(cache, toolkit.rows(IDS))
     (cache.path / (cache.files()[0].name + ".part.new")).write_bytes(b"half a file")
     assert cache.parts() == []

@@ -65,7 +65,7 @@ def test_room_is_reserved(cache, toolkit):
 
 
 def test_golden_file(golden):
-    """The file of version 1 that lies beside this test is read as it was written, by whatever release this is."""
+    """Fault 8: the file of version 1 beside this test is read as it was written, by whatever release this is."""
     stored = read_feature_file(golden.GOLDEN)
     assert np.array_equal(stored.X, golden.FEATURES)
     assert stored.X.tobytes() == golden.FEATURES.tobytes()

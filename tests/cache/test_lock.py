@@ -1,10 +1,13 @@
 """One writer a folder, with real processes."""
 
+import errno
+import json
 import os
 import subprocess
 import sys
 import textwrap
 import time
+import warnings
 
 import filelock
 import pytest
@@ -41,7 +44,7 @@ def holder(cache):
 
 
 def test_second_writer_fails_by_name_of_the_first(cache, holder):
-    """Process and host are told; a death, even by SIGKILL, frees the lock at once."""
+    """Fault 5: process and host are told; a death, even by SIGKILL, frees the lock at once."""
     first = holder(60)
     said = rf"being written by process {first.pid} on \S+ since 20\d\d-"
     with pytest.raises(CacheLockedError, match=said), cache.lock():
@@ -53,7 +56,7 @@ def test_second_writer_fails_by_name_of_the_first(cache, holder):
 
 
 def test_second_writer_waits(cache, holder):
-    """With a timeout the second comes after the first."""
+    """Fault 5: with a timeout the second comes after the first."""
     holder(0.5)
     started = time.monotonic()
     with cache.lock(timeout=30):
@@ -77,15 +80,82 @@ def test_released_after_errors(cache):
 
 @pytest.mark.parametrize("text", ["", "[]", '{"pid": 1}', "\xff"])
 def test_who_holds_it_is_only_told(cache, holder, text):
-    """An owner's note that cannot be read changes the message and nothing else."""
+    """Fault 5: an owner's note that cannot be read changes the message and nothing else."""
     holder(60)
     (cache.path / ".lock-owner.json").write_text(text, encoding="latin-1")
     with pytest.raises(CacheLockedError, match="being written by another process"), cache.lock():
         pytest.fail("two writers met")
 
 
-def test_file_systems_without_locks(cache, monkeypatch):
-    """A marker file in place of a kernel lock is refused, as it would outlive a dead owner."""
+@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def without_locks(request, monkeypatch):
+    """What the kernel says where there are no locks, each in turn."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_file_systems_without_locks(cache, without_locks, earlier):
+    """Fault 5: it is said, and the option is named; a lock file from earlier is not taken for another writer."""
+    if earlier:
+        cache.path.mkdir()
+        (cache.path / ".lock").touch()
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises(CacheError, match=r"this file system has no locks.* --no-lock \(lock=False\)") as error,
+        cache.lock(),
+    ):
+        pytest.fail("locked without a lock")
+    assert not isinstance(error.value, CacheLockedError)
+
+
+def test_going_on_without_locks(cache, without_locks, toolkit):
+    """Fault 5: with the option a writer goes on, and no marker stays behind."""
+    with cache.lock(required=False):
+        cache.require_lock()
+        assert json.loads((cache.path / ".lock-owner.json").read_text())["pid"] == os.getpid()
+    with cache.lock(required=False):
+        pass
+
+
+def test_a_marker_file_is_no_lock(cache, monkeypatch):
+    """A marker file in place of a kernel lock is refused, as it would outlive a dead owner; and it is not left."""
     monkeypatch.setattr(filelock, "FileLock", filelock.SoftFileLock)
     with pytest.raises(CacheError, match="this file system has no locks"), cache.lock():
         pytest.fail("locked without a lock")
+    assert not (cache.path / ".lock").exists()
+
+
+def test_the_option_gives_no_lock_away(cache, holder):
+    """Fault 5: where there are locks they hold, option or not."""
+    first = holder(60)
+    with pytest.raises(CacheLockedError, match=f"process {first.pid} on"), cache.lock(required=False):
+        pytest.fail("two writers met")
+
+
+def test_other_errors_of_the_lock_are_told_as_they_are(cache, monkeypatch):
+    """A failing disk is not mistaken for a file system without locks."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(CacheError, match=r"Cannot write in .*Input/output error"), cache.lock(required=False):
+        pytest.fail("locked on a failing disk")
+
+
+@pytest.mark.parametrize("name", [".lock-owner.json", ".lock-owner.json.new"])
+def test_the_owners_note_is_not_written_through_a_link(cache, tmp_path, name):
+    """Fault 19: a link in a folder from somebody else does not get the file that it points to overwritten."""
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    cache.path.mkdir(parents=True)
+    (cache.path / name).symlink_to(victim)
+    with cache.lock():
+        assert json.loads((cache.path / ".lock-owner.json").read_text())["pid"] == os.getpid()
+    assert victim.read_text() == "mine"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fusionfer.cache import _reading, describe, read_feature_file, refuse_damaged
+from fusionfer.cache._format import block_crc
 from fusionfer.cache._reading import open_stored
 from fusionfer.exceptions import CacheFormatError, IncompleteCacheError
 
@@ -92,6 +93,44 @@ def test_verify_names_damaged_blocks(cache, toolkit, rows, name, at, blocks):
     with pytest.raises(CacheFormatError, match=rf"rows {first}-{last} do not have the checksum .* computes just these"):
         refuse_damaged(stored)
     assert not describe(path).intact
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value", "reason"),
+    [
+        ("features", 5 * 20 + 8, np.float32(np.nan), "it holds NaN or infinity"),
+        ("features", 9 * 20, np.float32(-np.inf), "it holds NaN or infinity"),
+        ("state", 9, np.uint8(3), "it has states that do not exist"),
+    ],
+)
+def test_blocks_that_fusionfer_never_committed(cache, toolkit, rows, name, at, value, reason):
+    """A right checksum does not make true what no commit accepts (fault 26)."""
+    path = toolkit.extract(cache, rows).path
+    overwrite(path, name, at, value.tobytes())
+    stored = read_feature_file(path)
+    (damage,) = stored.verify()
+    assert damage.reason == "its checksum differs"
+    part = slice(damage.start, damage.stop)
+    arrays = (stored.features_map[part], stored.state[part], stored.layout.map("reasons")[part])
+    overwrite(path, "crc32", 4 * damage.block, np.uint32(block_crc(*arrays)).tobytes())
+    (damage,) = read_feature_file(path).verify()
+    assert damage.reason == reason
+
+
+def test_large_numbers_are_sound(cache, toolkit, rows):
+    """Finite features whose sum is beyond float32 are no damage."""
+    with cache.lock():
+        job = cache.prepare("resnet34", "logits", toolkit.dim, key={}, record={}, rows=rows, block_rows=10)
+        job.commit(0, np.full((10, 5), 3e38, np.float32), np.ones(10, bool), {})
+        job.finish()
+    assert read_feature_file(job.path).verify() == []
+
+
+def test_reasons_cannot_steer_a_terminal(cache, toolkit, rows):
+    """Control signs in a foreign file's reasons are shown as text."""
+    path = toolkit.extract(cache, rows, bad=("1.png",)).path
+    overwrite(path, "reasons", 128, b"x\x1b[2J\n")
+    assert read_feature_file(path).reasons[1].startswith(r"'x\x1b[2J\nge")
 
 
 def test_zeros_in_place_of_a_block(cache, toolkit, rows):

@@ -58,7 +58,7 @@ def test_handlers_come_back_after_an_error():
 
 
 def test_a_stopped_process_can_be_continued(cli, shared_faces, tmp_path):
-    """A real process that gets SIGTERM exits with 143; the same command then does the rest only."""
+    """Fault 2: a real process that gets SIGTERM exits with 143; the same command then does the rest only."""
     cache = tmp_path / "cache"
     arguments = ["extract", shared_faces, "--cache", cache, "--backbone", "resnet34", "--weights", "none"]
     arguments += ["--size", 96, "--batch-size", 2]

@@ -63,7 +63,7 @@ def test_one_decode_feeds_every_backbone(tmp_path, make_faces, make_backbone):
 
 
 def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(tmp_path, make_faces, make_backbone):
-    """Stopped after every possible number of batches, the resumed file equals an uninterrupted one."""
+    """Fault 2: stopped after every possible number of batches, the resumed file equals an uninterrupted one."""
     faces, backbone = make_faces(), make_backbone()
     whole = run(faces, backbone, tmp_path / "whole").files["tiny:out"]
     for batches in range(1, 7):
@@ -112,7 +112,7 @@ def test_a_stop_while_images_are_checked_does_not_wait_for_the_first_batch(tmp_p
 
 
 def test_only_new_and_changed_images_are_computed(tmp_path, make_faces, make_backbone):
-    """Added images, and one whose pixels changed, are misses; reordering is none; rows follow ids."""
+    """Faults 9, 12: added images, and one whose pixels changed, are misses; reordering is none; rows follow ids."""
     backbone = make_backbone()
     run(make_faces(40), backbone, tmp_path)
     more = make_faces(50)
@@ -136,7 +136,7 @@ def test_only_new_and_changed_images_are_computed(tmp_path, make_faces, make_bac
     [({"seed": 1}, "weights_sha256"), ({"size": 40}, "preprocess")],
 )
 def test_other_weights_or_size_are_a_miss_that_names_the_field(tmp_path, make_faces, make_backbone, change, field):
-    """A new file is written beside the old one, which stays, and the message names what differs."""
+    """Fault 11: a new file is written beside the old one, which stays, and the message names what differs."""
     faces = make_faces(16)
     old = run(faces, make_backbone(), tmp_path).files["tiny:out"]
     report = run(faces, make_backbone(**change), tmp_path)
@@ -147,7 +147,7 @@ def test_other_weights_or_size_are_a_miss_that_names_the_field(tmp_path, make_fa
 
 
 def test_bad_images_fail_by_name_or_are_recorded(tmp_path, make_faces, make_backbone):
-    """fail: the sample is named; skip: it is listed with its reason, keeps its place, and counts reconcile."""
+    """Fault 13: fail: the sample is named; skip: it is listed with its reason, keeps its place, and counts agree."""
     faces, backbone = make_faces(20, broken=[3, 17]), make_backbone()
     with pytest.raises(ImageError, match=r"0003\.png: The picture is gone\. Mend or remove it"):
         run(faces, backbone, tmp_path / "fail")
@@ -180,7 +180,7 @@ def test_a_run_that_must_not_skip_tries_recorded_failures_again(tmp_path, make_f
 
 
 def test_nan_is_an_error_that_names_the_sample_and_stores_nothing(tmp_path, make_faces):
-    """A network that returns NaN for one picture stops the run; its batch is not in the file."""
+    """Fault 26: a network that returns NaN for one picture stops the run; its batch is not in the file."""
 
     class Poisoned(torch.nn.Module):
         def __init__(self):
@@ -222,7 +222,7 @@ def test_a_described_preprocessing_of_ones_own_is_used(tmp_path, make_faces, mak
 
 
 def test_two_writers_never_interleave(tmp_path, make_faces, make_backbone):
-    """While one holds the folder's lock, another fails by name of the first."""
+    """Fault 5: while one holds the folder's lock, another fails by name of the first."""
     from fusionfer.cache import CacheFolder
 
     with CacheFolder(tmp_path).lock(), pytest.raises(CacheLockedError, match=r"pid|process"):

@@ -80,7 +80,7 @@ def finishes(bench, server, job, reference):
 
 
 def test_full_before_the_start(bench, server, faces, reference, disk):
-    """Nothing can be written at all: the disk is named, and the same command finishes once there is room."""
+    """Fault 3: nothing can be written at all: the disk is named, and the same command finishes once there is room."""
     job = bench.Job(faces, disk.path / "cache")
     disk.fill()
     run = server.start(job.arguments)
@@ -92,7 +92,7 @@ def test_full_before_the_start(bench, server, faces, reference, disk):
 
 
 def test_room_for_one_of_two_files(bench, server, faces, reference, disk):
-    """What is needed and what is free are told before anything is computed."""
+    """Fault 3: what is needed and what is free are told before anything is computed."""
     job = bench.Job(faces, disk.path / "cache")
     disk.fill(leaving=1024 * 1024)
     run = server.start(job.arguments)
@@ -108,7 +108,7 @@ def test_room_for_one_of_two_files(bench, server, faces, reference, disk):
 
 
 def test_filled_by_others_amid_the_rows(bench, server, faces, reference, disk):
-    """The room was reserved when the files were made: the run does not even notice."""
+    """Fault 3: the room was reserved when the files were made: the run does not even notice."""
     job = bench.Job(faces, disk.path / "cache")
     run = frozen(server, job)
     disk.fill()
@@ -118,7 +118,7 @@ def test_filled_by_others_amid_the_rows(bench, server, faces, reference, disk):
 
 
 def test_full_amid_the_rows(bench, server, faces, reference, disk):
-    """Where a system cannot reserve, a commit fails: the rows before it are counted, intact, and gone on from."""
+    """Fault 3: where a system cannot reserve, a commit fails: rows before it are counted, intact, and gone on from."""
     job = bench.Job(faces, disk.path / "cache")
     run = frozen(server, job, "from fusionfer.cache import _planning; _planning.reserve = lambda *_: None")
     disk.fill()
@@ -137,7 +137,7 @@ def test_full_amid_the_rows(bench, server, faces, reference, disk):
 
 
 def test_limit_amid_the_rows(bench, server, faces, reference, tmp_path):
-    """The same for a limit of the system, which cuts a block of features in the middle, and needs no rights to set."""
+    """Fault 3: the same for a limit of the system, which cuts a block in the middle, and needs no rights to set."""
     job = bench.Job(faces, tmp_path / "cache")
     run = frozen(server, job)
     logits = next(job.cache.glob("*.logits.*.part"))
@@ -154,7 +154,7 @@ def test_limit_amid_the_rows(bench, server, faces, reference, tmp_path):
 
 @pytest.mark.parametrize("room", [5_000, 300_000, 600_000])
 def test_limit_while_a_file_is_made(bench, server, faces, reference, tmp_path, room):
-    """Nothing half-made is left, whether the room suffices for no file, or for the smaller of the two."""
+    """Fault 3: nothing half-made is left, whether the room suffices for no file, or for the smaller of the two."""
     job = bench.Job(faces, tmp_path / "cache")
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))"
     run = server.start(job.arguments, before=limit)

@@ -6,6 +6,7 @@ The machinery is that of ``python -m benchmarks.reliability.kill_extract``, whic
 import re
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,15 @@ def rows(bench, job):
 
 
 def test_killed_at_random_moments(bench, server, job, reference):
-    """Killed 15 times anywhere, also while files are made and renamed, resumed caches equal an undisturbed one."""
-    tally = bench.torture(server, job, reference, kills=15, seed=1)
-    assert tally.kills == sum(tally.phases.values()) == 15
+    """Fault 1: killed 18 times anywhere, also while files are made and renamed, a cache equals an undisturbed one."""
+    tally = bench.torture(server, job, reference, kills=18, seed=1)
+    assert tally.kills == sum(tally.phases.values()) == 18
     assert tally.functions
     assert tally.jobs >= 2
 
 
 def test_killed_while_images_are_added(bench, server, job, reference, tmp_path):
-    """The cache that was there before is whole until the new one replaces it, which equals an undisturbed one."""
+    """Fault 1: the cache that was there is whole until the new one replaces it, which equals an undisturbed one."""
     older = bench.older_cache(server, job, tmp_path)
     added = bench.undisturbed(server, job, tmp_path / "whole", older)
     assert {len(found["state"][2]) for found in added.older.values()} == {84}
@@ -46,7 +47,7 @@ def test_killed_while_images_are_added(bench, server, job, reference, tmp_path):
 
 
 def test_killed_in_processes_from_nothing(bench, server, job, reference):
-    """The same for ``python -m fusionfer`` itself, among the rows and among the imports."""
+    """Fault 1: the same for ``python -m fusionfer`` itself, among the rows and among the imports."""
     tally = bench.torture_fresh(server, job, reference, kills=3, seed=3)
     assert tally.kills == 3
     assert tally.phases["among the rows"] >= 1
@@ -73,7 +74,7 @@ def test_the_judge_sees_one_bit(bench, server, job, reference):
 
 
 def test_ctrl_c_commits_the_batch_and_is_resumable(bench, server, job, reference):
-    """SIGINT from outside: exit code 130, the finished rows are told and kept, and the next run goes on there."""
+    """Fault 2: SIGINT from outside: exit code 130, the finished rows are told and kept; the next run goes on there."""
     arrived = lambda: sum(bench.marks(job.cache).values()) > 0  # noqa: E731
     process = bench.freeze(job.arguments, arrived, lambda: shutil.rmtree(job.cache))
     process.send_signal(signal.SIGINT)
@@ -94,7 +95,7 @@ def test_ctrl_c_commits_the_batch_and_is_resumable(bench, server, job, reference
 
 @pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_exit_codes_of_signals(bench, server, job, reference, which, code):
-    """Once: the batch is finished first. Twice: the process stops at once, amid a commit. Both are resumed."""
+    """Fault 2: once: the batch is finished first. Twice: the process stops at once, amid a commit. Both are resumed."""
     run = server.start(job.arguments, before=f"signal_at_steps('_write', [81], {int(which)})")
     assert run.wait(60) == code
     assert re.search(r"Stopped after \d+ of 126 images", server.said())
@@ -111,7 +112,7 @@ def test_exit_codes_of_signals(bench, server, job, reference, which, code):
 
 
 def test_two_processes_at_once(bench, server, job, reference):
-    """The second fails in one line that names the first, and disturbs nothing; a killed owner's lock is free."""
+    """Fault 5: the second fails by the name of the first and disturbs nothing; a killed owner's lock is free."""
     arrived = lambda: sum(bench.marks(job.cache).values()) > 0  # noqa: E731
     first = bench.freeze(job.arguments, arrived, lambda: shutil.rmtree(job.cache))
     try:
@@ -130,4 +131,43 @@ def test_two_processes_at_once(bench, server, job, reference):
         first.communicate()
     bench.check_killed(job.cache, reference)
     assert "is continued" in job.finish(server)
+    bench.check_equal(job.cache, reference)
+
+
+def test_the_second_process_waits(bench, job, reference):
+    """Fault 5: with --wait the second comes after the first has finished, and finds that all is done."""
+    arrived = lambda: sum(bench.marks(job.cache).values()) > 0  # noqa: E731
+    first = bench.freeze(job.arguments, arrived, lambda: shutil.rmtree(job.cache))
+    second = bench.start_fresh([*job.arguments, "--wait", "100"])
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):  # the first stands still, so the second must not get on
+            second.wait(6)
+        assert all(path.name.endswith(".part") for path in job.cache.glob("*.h5*"))
+        first.send_signal(signal.SIGCONT)
+        first.communicate(timeout=100)
+        out, said = second.communicate(timeout=100)
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()
+    assert (first.returncode, second.returncode) == (0, 0), said
+    assert out.count("has all 126 rows.") == 2
+    assert "Computed" not in out
+    bench.check_equal(job.cache, reference)
+
+
+def test_no_locks(bench, server, job, reference):
+    """Fault 5: without locks a process says so before it computes; with --no-lock it goes on, and all is there."""
+    broken = (
+        "import fcntl, errno\ndef flock(*_): raise OSError(errno.ENOLCK, 'No locks available')\nfcntl.flock = flock"
+    )
+    run = server.start(job.arguments, before=broken)
+    assert run.wait(60) == 1
+    assert re.fullmatch(
+        r"fusionfer: error: \S+: this file system has no locks, so nothing keeps two writers apart\. .*--no-lock.*\n",
+        server.said(),
+    )
+    assert bench.marks(job.cache) == {}
+    run = server.start([*job.arguments, "--no-lock"], before=broken)
+    assert run.wait(60) == 0
     bench.check_equal(job.cache, reference)

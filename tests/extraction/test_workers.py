@@ -50,7 +50,7 @@ def test_results_come_in_order_and_few_are_ahead():
 
 
 def test_an_error_comes_in_its_turn_and_ends_the_work():
-    """What came before a failing batch is delivered, then its error; what comes after is not begun."""
+    """Fault 27: what came before a failing batch is delivered, then its error; what comes after is not begun."""
     begun = []
 
     def work(start):

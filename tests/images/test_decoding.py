@@ -35,7 +35,7 @@ def test_colour_is_rgb(image_format):
 
 @pytest.mark.parametrize("image_format", ["PNG", "BMP", "TIFF", "PPM"])
 def test_grey_stays_grey(image_format):
-    """Grey pictures have two dimensions."""
+    """Fault 15: grey pictures have two dimensions."""
     pixels = noise(channels=1)
     np.testing.assert_array_equal(decode_image(encode(pixels, image_format)), pixels)
 
@@ -58,7 +58,7 @@ def test_jpeg_agrees_with_pillow():
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_sixteen_bits_keep_the_high_byte(suffix, channels):
-    """Of 16 bits the high byte is kept, in all formats alike."""
+    """Fault 15: of 16 bits the high byte is kept, in all formats alike."""
     pixels = noise(channels=channels, dtype=np.uint16)
     bgr = pixels if channels == 1 else np.ascontiguousarray(pixels[..., ::-1])
     stored = cv2.imencode(suffix, bgr)[1].tobytes()
@@ -67,7 +67,7 @@ def test_sixteen_bits_keep_the_high_byte(suffix, channels):
 
 @pytest.mark.parametrize("image_format", ["PNG", "GIF", "BMP", "TIFF"])
 def test_palette_becomes_rgb(image_format):
-    """Palette colours are looked up."""
+    """Fault 15: palette colours are looked up."""
     pixels = np.zeros((4, 6, 3), dtype=np.uint8)
     pixels[:2], pixels[2:, :3] = (255, 0, 0), (10, 200, 30)
     stored = encode(Image.fromarray(pixels).quantize(4), image_format)
@@ -75,7 +75,7 @@ def test_palette_becomes_rgb(image_format):
 
 
 def test_alpha_is_dropped_as_pillow_does():
-    """Alpha changes no colour, not even of invisible pixels."""
+    """Fault 15: alpha changes no colour, not even of invisible pixels."""
     pixels = noise(channels=4)
     stored = encode(Image.fromarray(pixels), "PNG")
     np.testing.assert_array_equal(decode_image(stored), pixels[..., :3])
@@ -102,7 +102,7 @@ def test_one_bit_becomes_black_and_white():
 
 
 def test_cmyk_jpeg_has_the_colours_that_were_meant():
-    """Flat CMYK colours come out as their RGB, within what JPEG loses."""
+    """Fault 15: flat CMYK colours come out as their RGB, within what JPEG loses."""
     for colour in [(255, 0, 0), (0, 255, 0), (30, 60, 90), (255, 255, 255), (0, 0, 0)]:
         pixels = np.full((16, 16, 3), colour, dtype=np.uint8)
         decoded = decode_image(encode(Image.fromarray(pixels).convert("CMYK"), "JPEG", quality=100))
@@ -112,7 +112,7 @@ def test_cmyk_jpeg_has_the_colours_that_were_meant():
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 def test_exif_orientation_is_applied(orientation, image_format):
-    """All eight EXIF orientations come out as Pillow's exif_transpose turns them."""
+    """Fault 15: all eight EXIF orientations come out as Pillow's exif_transpose turns them."""
     pixels = np.zeros((16, 32, 3), dtype=np.uint8)
     pixels[:8, :16], pixels[8:, :8] = 255, 128
     exif = Image.Exif()
@@ -134,7 +134,7 @@ def test_first_of_several_pictures(image_format):
 
 
 def test_one_pixel():
-    """A picture of one pixel is a picture."""
+    """Fault 15: a picture of one pixel is a picture."""
     assert decode_image(encode(np.full((1, 1), 7, dtype=np.uint8), "PNG")).tolist() == [[7]]
 
 
@@ -146,7 +146,7 @@ def test_floating_point_is_refused():
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM"])
 def test_every_truncation_is_refused(image_format, capfd):
-    """A file that lacks even its last byte is an ImageError, and nothing is written to stderr by OpenCV."""
+    """Fault 13: a file that lacks even its last byte is an ImageError, and nothing is written to stderr by OpenCV."""
     stored = encode(noise(), image_format)
     for length in [*range(0, len(stored), 41), len(stored) - 1]:
         with pytest.raises(ImageError):
@@ -177,7 +177,7 @@ def test_flipped_byte_in_a_png_is_found():
 
 
 def test_enormous_picture_is_refused_before_decoding():
-    """A 30000 x 30000 PNG is refused by its header; its 900 million pixels would take 2.7 GB."""
+    """Fault 14: a 30000 x 30000 PNG is refused by its header; its 900 million pixels would take 2.7 GB."""
 
     def chunk(name, content):
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -191,7 +191,7 @@ def test_enormous_picture_is_refused_before_decoding():
 @pytest.mark.parametrize("small_first", [True, False])
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "TIFF", "WEBP", "GIF"])
 def test_no_second_size_gets_past_the_limit(image_format, small_first):
-    """Where a file says two sizes (two IHDR, two SOF, two tags, a canvas and a frame), none too large comes out."""
+    """Fault 14: of two sizes in a file (two IHDR, two SOF, two tags, canvas and frame), none too large comes out."""
     stored = with_two_sizes(image_format, small_first=small_first)
     try:
         height, width = decode_image(stored, max_pixels=599).shape[:2]

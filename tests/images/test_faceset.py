@@ -57,7 +57,7 @@ def test_take_by_index_and_mask():
 
 
 def test_ids_are_nfc():
-    """Ids are the same however the file system encodes accents."""
+    """Fault 30: ids are the same however the file system encodes accents."""
     assert make(ids=np.array(["e\u0301", "b", "c"])).ids[0] == "\u00e9"
 
 

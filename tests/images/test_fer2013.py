@@ -29,7 +29,7 @@ def write(path, rows, header="emotion,pixels,Usage", end="\n", start=b""):
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
 def test_rows_become_faces(tmp_path, end, start):
-    """Ids, labels, splits and pixels come out, with either line end and with a byte-order mark."""
+    """Fault 16: ids, labels, splits and pixels come out, with either line end and with a byte-order mark."""
     faces = read_fer2013(write(tmp_path / "f.csv", [row(i) for i in range(4)], end=end, start=start))
     assert faces.ids.tolist() == [f"fer2013:{i}" for i in range(4)]
     assert faces.labels.tolist() == ["angry", "disgust", "fear", "happy"]
@@ -64,7 +64,7 @@ def test_columns_in_the_order_of_icml_face_data(tmp_path):
     ],
 )
 def test_bad_rows(tmp_path, bad, reason):
-    """A bad row is an error with its line number, or left out and listed; the other rows keep their ids."""
+    """Fault 16: a bad row is an error with its line number, or left out and listed; the other rows keep their ids."""
     path = write(tmp_path / "f.csv", [row(0), bad, row(2)])
     with pytest.raises(DataError, match=rf"1 problem\. fer2013:1 \(line 3\): .*{reason}"):
         read_fer2013(path)

@@ -122,7 +122,7 @@ def test_no_cut_gives_anything_but_an_image_error(image_format):
 
 
 def test_enormous_png_costs_nothing():
-    """The size of a 30000 x 30000 PNG comes from its first 33 bytes."""
+    """Fault 14: the size of a 30000 x 30000 PNG comes from its first 33 bytes."""
     head = struct.pack(">4sIIBBBBB", b"IHDR", 30000, 30000, 8, 2, 0, 0, 0)
     stored = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
     assert read_header(stored) == ("PNG", 30000, 30000)

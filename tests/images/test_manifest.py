@@ -127,7 +127,7 @@ def test_bare_names_are_found_below(tmp_path):
 
 
 def test_accents_may_be_encoded_either_way(tmp_path):
-    """A path in NFC finds a file in NFD, ids are NFC, and both spellings in one manifest are one picture."""
+    """Fault 30: a path in NFC finds a file in NFD, ids are NFC, and both spellings in one manifest are one picture."""
     store = files(tmp_path, "a/e\u0301.png")
     assert read(store, "path,label\na/\u00e9.png,x\n").ids.tolist() == ["a/\u00e9.png"]
     with pytest.raises(DataError, match="was in line 2 already"):

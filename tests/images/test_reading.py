@@ -208,7 +208,7 @@ def test_refused_samples_fail_or_are_listed(tmp_path):
 
 
 def test_names_that_differ_only_in_case_are_noted(tmp_path):
-    """Likely copies are told, and both are kept."""
+    """Fault 30: likely copies are told, and both are kept."""
     put(tmp_path, "happy/a.png", "happy/A.png")
     faces = read_faces(tmp_path)
     assert len(faces) == 2

@@ -45,7 +45,7 @@ def test_zip_lists_what_the_folder_lists(tmp_path):
 
 
 def test_links_that_leave_the_folder_are_refused(tmp_path):
-    """Links to files and folders outside are refused unless allowed; links inside are followed."""
+    """Fault 17: links to files and folders outside are refused unless allowed; links inside are followed."""
     write(tmp_path, "outside/1.png", "root/a/1.png")
     root = tmp_path / "root"
     (root / "file.png").symlink_to(tmp_path / "outside/1.png")
@@ -112,13 +112,13 @@ def test_gone_file_is_an_image_error(tmp_path):
     ],
 )
 def test_ways_out(path, reason):
-    """Every way out of a folder is named, and harmless dots are not."""
+    """Fault 17: every way out of a folder is named, and harmless dots are not."""
     assert way_out(path) == reason
 
 
 @pytest.mark.parametrize("name", ["../x.png", "/x.png", "..\\x.png", "C:\\x.png"])
 def test_zip_members_that_leave_are_refused(tmp_path, name):
-    """Members with .. or absolute names are refused, in either kind of slash."""
+    """Fault 17: members with .. or absolute names are refused, in either kind of slash."""
     listing = ZipStore(make_zip(tmp_path / "x.zip", {name: b"x", "ok.png": b"x"})).list()
     assert listing.pictures == ["ok.png"]
     assert "the member's path" in listing.refused[0][1]

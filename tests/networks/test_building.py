@@ -48,7 +48,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
 
 
 def test_offline_error_says_which_file_to_put_where(tmp_path, monkeypatch):
-    """Without a network the message names the file, its address and its place."""
+    """Fault 24: without a network the message names the file, its address and its place."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
 
     def refuse(*args, **kwargs):

@@ -106,7 +106,7 @@ def test_a_whole_file_is_kept_and_not_fetched_again(weights, tmp_path):
     ],
 )
 def test_what_is_not_the_file_makes_weights_unavailable(weights, kind, told):
-    """Cut off, another file, a proxy's page, an error, no HTTP: said, with where the right file belongs."""
+    """Fault 24: cut off, another file, a proxy's page, an error, no HTTP: said, with where the right file belongs."""
     assert told in unavailable(weights(kind))
 
 
@@ -130,7 +130,7 @@ def test_a_deadline_that_has_passed(weights):
 
 
 def test_a_file_that_lies_there_damaged_is_not_replaced(weights):
-    """That is another thing than no weights: the file is named, and stays for who put it there."""
+    """Fault 24: that is another thing than no weights: the file is named, and stays for who put it there."""
     path = published_path(weights("whole"))
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")

@@ -24,7 +24,7 @@ def test_nothing_is_declared_when_the_import_succeeds(monkeypatch):
 
 
 def test_missing_operators_are_declared_one_by_one(monkeypatch):
-    """Each operator that the error names is declared, and the import is tried again."""
+    """Fault 31: each operator that the error names is declared, and the import is tried again."""
     answers = iter(["nms", "qnms", None])
     declared = []
 

@@ -52,7 +52,7 @@ def test_another_number_of_classes_is_welcome(tmp_path):
 
 
 def test_other_mismatches_are_listed(tmp_path, resnet):
-    """Missing, unexpected and misshaped entries are each counted and named."""
+    """Fault 23: missing, unexpected and misshaped entries are each counted and named."""
     state = dict(resnet.state_dict())
     del state["conv1.weight"]
     state["extra.weight"] = torch.zeros(1)
@@ -69,7 +69,7 @@ class _Bomb:
 
 
 def test_code_in_a_weight_file_is_refused_and_not_run(tmp_path, capsys):
-    """A pickle that would call a function raises our error, and the function is not called."""
+    """Fault 23: a pickle that would call a function raises our error, and the function is not called."""
     for name, save in [("a.pth", lambda f: pickle.dump(_Bomb(), f)), ("b.pth", lambda f: torch.save(_Bomb(), f))]:
         path = tmp_path / name
         with path.open("wb") as file:
@@ -82,7 +82,7 @@ def test_code_in_a_weight_file_is_refused_and_not_run(tmp_path, capsys):
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 @pytest.mark.parametrize("cut", [0, 1, 100, -100])
 def test_damaged_files_are_named(tmp_path, resnet, suffix, cut):
-    """Empty and truncated files give our error with the path, at several lengths."""
+    """Fault 23: empty and truncated files give our error with the path, at several lengths."""
     path = tmp_path / f"w{suffix}"
     if suffix == ".pth":
         torch.save(resnet.state_dict(), path)
