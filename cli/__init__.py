@@ -14,10 +14,12 @@ import click
 from fusionfer import __version__
 from fusionfer.exceptions import ExtractionInterrupted, FusionferError, LeakError
 
+from .cache import cache
 from .demo import demo
 from .evaluate import evaluate
 from .extract import extract
 from .fit import fit
+from .heads import heads
 from .info import info
 from .predict import predict
 from .wording import as_options
@@ -49,7 +51,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, extract, fit, evaluate, predict, info):
+for command in (demo, extract, heads, fit, evaluate, predict, info, cache):
     cli.add_command(command)
 
 

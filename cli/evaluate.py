@@ -33,7 +33,7 @@ def evaluate(cache: Path, model: Path, split: str, report: Path | None, as_json:
       fusionfer evaluate features_cache/fer2013 --model fer2013.fusionfer
       fusionfer evaluate features_cache/fer2013 --model fer2013.fusionfer --split validation --report report/
     """
-    from fusionfer.evaluation import evaluate, read_for_model
+    from fusionfer.evaluation import evaluate, read_for_model, training_history
     from fusionfer.persistence import load_model
     from fusionfer.report import class_table, confusion_table, overall_table, report_scores, undefined_table
 
@@ -48,6 +48,7 @@ def evaluate(cache: Path, model: Path, split: str, report: Path | None, as_json:
             title=f"{model.name} on {split} of {cache.name}",
             notes=result.notes,
             selection=loaded.selection,
+            history=training_history(loaded),
             data={"split": split, "model": model.name},
         )
     if as_json:

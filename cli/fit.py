@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .options import cache_argument, json_option, quiet_option, seed_option
 from .progress import progress_bar
+from .settings import Setting, params_of_heads, set_option
 from .tables import print_json, print_report_table
 
 
 @click.command()
 @cache_argument
-@click.option("--head", default="ecoc", show_default=True, metavar="NAME", help="Classifier head.")
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    default=("ecoc",),
+    show_default=True,
+    metavar="NAME",
+    help="Classifier head, as fusionfer heads lists them. Repeatable: the best of several is kept.",
+)
+@set_option
+@click.option(
+    "--search", is_flag=True, help="Try the head's listed values of its parameters, less those that are --set."
+)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -65,7 +79,9 @@ from .tables import print_json, print_report_table
 @quiet_option
 def fit(
     cache: Path,
-    head: str,
+    heads: tuple[str, ...],
+    settings: tuple[Setting, ...],
+    search: bool,
     out: Path,
     overwrite: bool,
     specs: str | None,
@@ -83,7 +99,8 @@ def fit(
 ) -> int:
     """Train a head on A, B and A+B; keep the best.
 
-    Every block of CACHE is tried alone, and all of them together; the hybrid is kept only if it beats each.
+    Every block of CACHE is tried alone, and all of them together; the hybrid is kept only if it beats each. With
+    --search each is first given its best parameters, by the same folds.
 
     Works from the cache alone: no image is opened and torch is not loaded. The selection sees the rows of --split only:
     never the test split, unless it is named there.
@@ -93,15 +110,18 @@ def fit(
     Examples:
       fusionfer fit features_cache/fer2013 --head ecoc --out fer2013.fusionfer
       fusionfer fit features_cache/fer2013 --features resnet34:penultimate,resnet50:multi --split train+validation
+      fusionfer fit features_cache/fer2013 --head xgb-wn --set max_depth=4 --set eta=0.3
+      fusionfer fit features_cache/fer2013 --head ecoc --head softmax --search --set ecoc.tol=0.01
     """
     from fusionfer.exceptions import LeakError, ModelError
     from fusionfer.features import Features
-    from fusionfer.fitting import find_leaks, fit, weight_paths
+    from fusionfer.fitting import find_leaks, fit_heads, weight_paths
     from fusionfer.persistence import save_model
 
     if out.exists() and not overwrite:
         msg = f"{out} exists. Give another --out, or --overwrite to replace it."
         raise ModelError(msg)
+    params = params_of_heads(settings, heads)
     features = Features.read(cache, _block_names(specs))
     if bundle:  # a file that is gone should not come out after the work
         weight_paths({name: features.block_record(name) for name in features.blocks})
@@ -111,9 +131,11 @@ def fit(
     for note in (*features.notes, *leaks):  # before the work: they may explain why it fails
         click.echo(f"fusionfer: {note}", err=True)
     with progress_bar(quiet) as progress:
-        result = fit(
+        result = fit_heads(
             features,
-            head,
+            heads,
+            params=params,
+            search="default" if search else None,
             split=split,
             cv=folds,
             scale=None if scale == "none" else scale,
@@ -127,21 +149,31 @@ def fit(
     for note in later:
         click.echo(f"fusionfer: {note}", err=True)
     path = save_model(result.model, out, weights=weight_paths(result.model.blocks) if bundle else None)
-    selection = result.model.selection
+    selection, n = result.model.selection, result.results[result.best].n
     if as_json:
         notes = [*leaks, *features.notes, *later]
-        print_json({"model": str(path), "n": result.n, "selection": selection, "notes": notes})
+        found = {"model": str(path), "n": n, "head": result.best, "selection": selection, "notes": notes}
+        print_json(found)
         return 0
-    from fusionfer.report import selection_table
-
-    click.echo(f"{result.n:,} rows of split {split}, {len(result.model.classes)} classes, {folds} folds")
-    print_report_table(selection_table(selection))
+    click.echo(f"{n:,} rows of split {split}, {len(result.model.classes)} classes, {folds} folds")
+    _print_selection(selection, result.best)
     click.echo(f"Saved {path} ({path.stat().st_size / 1e6:.1f} MB).")
     if "test" in features.splits:
         click.echo(f"Next: fusionfer evaluate {cache} --model {path} --split test")
     else:
         click.echo(f"Next: fusionfer predict IMAGES --model {path}")
     return 0
+
+
+def _print_selection(selection: dict[str, Any], best: str) -> None:
+    """Print the candidates of one head, or several heads in one table, and why which was kept."""
+    from fusionfer.report import heads_table, selection_table
+
+    if "heads" not in selection:
+        print_report_table(selection_table(selection))
+        return
+    table = heads_table(selection["heads"], best)
+    print_report_table(table._replace(note=f"{table.note} {selection['reason']}"))
 
 
 def _block_names(specs: str | None) -> list[str] | None:

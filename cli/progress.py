@@ -6,12 +6,14 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import click
 
 __all__ = ["progress_bar"]
 
 SECONDS_BETWEEN_LINES = 15.0
+BARS = 6  # what is on the screen at once; older ones leave when they are done
 
 
 @contextlib.contextmanager
@@ -40,15 +42,23 @@ def _bar() -> Iterator[Callable[[int, int, str], None]]:
         console=Console(stderr=True),
         transient=True,
     )
-    tasks: dict[str, tuple[int, float]] = {}
+    tasks: dict[str, tuple[Any, float]] = {}
+    counts: dict[str, int] = {}
     with bar:
 
         def progress(done: int, total: int, what: str) -> None:
+            if done < counts.get(what, 0):  # once more, as the rounds of the next fold: with a clock of its own
+                bar.remove_task(tasks.pop(what)[0])
+            counts[what] = done
             if what not in tasks:
+                ended = [name for name, (task, _) in tasks.items() if bar.tasks[bar.task_ids.index(task)].finished]
+                for name in ended[: max(len(tasks) - BARS + 1, 0)]:
+                    bar.remove_task(tasks.pop(name)[0])
                 tasks[what] = (bar.add_task(what, total=total or None, rate=""), time.monotonic())
             task, begin = tasks[what]
             rate = done / max(time.monotonic() - begin, 1e-9)
-            bar.update(task, completed=done, total=total or None, rate=f"{rate:,.0f}/s" if rate >= 1 else "")
+            shown = f"{rate:,.0f}/s" if rate >= 1 and total != 1 else ""
+            bar.update(task, completed=done, total=total or None, rate=shown)
 
         yield progress
 
@@ -56,9 +66,13 @@ def _bar() -> Iterator[Callable[[int, int, str], None]]:
 def _lines() -> Callable[[int, int, str], None]:
     began: dict[str, float] = {}
     said: dict[str, float] = {}
+    counts: dict[str, int] = {}
 
     def progress(done: int, total: int, what: str) -> None:
         now = time.monotonic()
+        if done < counts.get(what, 0):
+            began[what] = now
+        counts[what] = done
         begin = began.setdefault(what, now)
         last = said.setdefault(what, now)
         if now - last < SECONDS_BETWEEN_LINES:

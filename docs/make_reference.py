@@ -25,7 +25,7 @@ NOTICE = "<!-- Written by docs/make_reference.py (make docs); do not edit. -->\n
 #: The rooms in the order in which data flow through them.
 ROOMS = (
     "images", "backbones", "networks", "extraction", "cache", "fusion", "features", "heads", "selection", "fitting",
-    "evaluation", "prediction", "metrics", "report", "persistence", "inspection", "demo", "exceptions",
+    "evaluation", "prediction", "metrics", "report", "persistence", "inspection", "maintenance", "demo", "exceptions",
 )  # fmt: skip
 
 
@@ -56,12 +56,20 @@ def cli_page() -> str:
         "3 done with skips, 4 leaks under `--strict`, 130 and 143 interrupted.\n",
     ]
     settings = {**cli.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
-    group = click.Context(cli, info_name="fusionfer", **settings)
-    contexts = [group, *(click.Context(cli.commands[name], group, name) for name in cli.list_commands(group))]
-    for context in contexts:
+    for context in _contexts(click.Context(cli, info_name="fusionfer", **settings)):
         text = "\n".join(line.rstrip() for line in context.get_help().splitlines())
         parts.append(f"## {context.command_path}\n\n```text\n{text}\n```\n")
     return "\n".join(parts)
+
+
+def _contexts(context: click.Context) -> Iterator[click.Context]:
+    """Yield a verb and, of a group, those in it."""
+    yield context
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is not None:
+                yield from _contexts(click.Context(command, context, name))
 
 
 def _room(name: str) -> Any:

@@ -14,7 +14,7 @@ from fusionfer.fusion import is_among
 from fusionfer.metrics import Scores, score
 from fusionfer.persistence import Model
 
-__all__ = ["Evaluation", "evaluate", "model_columns", "read_for_model"]
+__all__ = ["Evaluation", "evaluate", "model_columns", "read_for_model", "training_history"]
 
 
 @dataclass(frozen=True)
@@ -131,3 +131,9 @@ def model_columns(features: Features, model: Model) -> np.ndarray:
     """Return the model's blocks side by side, float32 of shape (n, n_columns), in the order it was trained with."""
     parts = [features.X[:, features.blocks[name]] for name in model.blocks]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def training_history(model: Model) -> dict[str, np.ndarray] | None:
+    """Return what the model's head recorded in each round of its training, or None if it did not train in rounds."""
+    steps = getattr(model.estimator, "named_steps", {})
+    return getattr(steps.get("head", model.estimator), "history_", None)

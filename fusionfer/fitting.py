@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fusionfer.exceptions import DataError, ModelError, unknown_name
+from fusionfer.exceptions import DataError, FusionferError, ModelError, unknown_name
 from fusionfer.features import Features
 from fusionfer.fusion import fingerprints
-from fusionfer.heads import make_head
+from fusionfer.heads import find_head, make_head
 from fusionfer.persistence import Model
-from fusionfer.selection import HybridSelector
+from fusionfer.selection import HybridSelector, params_text
 
-__all__ = ["SCORINGS", "FitResult", "find_leaks", "fit", "weight_paths"]
+__all__ = ["SCORINGS", "FitResult", "HeadsResult", "find_leaks", "fit", "fit_heads", "weight_paths"]
 
 #: Scorers of scikit-learn that rate text labels of any number of classes; others fail in the middle of the folds.
 SCORINGS = (
@@ -72,7 +72,8 @@ def fit(
     scoring: str = "accuracy",
     min_gain: float = 0.0,
     random_state: int = 0,
-    params: dict[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    search: Any = None,
     n_jobs: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> FitResult:
@@ -98,8 +99,11 @@ def fit(
         The hybrid must beat every single block by more than this.
     random_state : int
         Seed of the folds, and of a head that is given by name, unless `params` hold one.
-    params : dict, optional
+    params : mapping, optional
         Parameters of a head that is given by name.
+    search : None, "default", dict or list of dict
+        Parameters to try, see `HybridSelector`. "default" is the listed search of the head, less what `params` set; a
+        note says so where nothing is left to search.
     n_jobs : int, optional
         Folds side by side.
     progress : callable, optional
@@ -112,23 +116,36 @@ def fit(
     Raises
     ------
     DataError
-        If no row of the split has a label, only one class is there, or a class has fewer samples than folds.
+        If no row of the split has a label, only one class is there, a class has fewer samples than folds, or the head
+        cannot be fitted with a value of `params`.
     UnknownNameError
-        If the head, the split or the scoring does not exist.
+        If the head, one of its parameters, the split or the scoring does not exist.
     """
     if scoring not in SCORINGS:
         raise unknown_name("scoring", scoring, SCORINGS)
     rows, notes = training_rows(features, split)
-    params = params or {}
+    params = dict(params or {})
     estimator = make_head(head, **params)
+    if isinstance(head, str) and isinstance(search, str) and search == "default":
+        search = {name: values for name, values in find_head(head).search.items() if name not in params} or None
+        if search is None:
+            notes = (*notes, f"Nothing was searched for {head}: it has no listed search, or all of it was set.")
     if isinstance(head, str) and "random_state" not in params and "random_state" in estimator.get_params(deep=False):
         estimator.set_params(random_state=random_state)
     selector = HybridSelector(
         estimator, blocks=rows.blocks, cv=cv, scoring=scoring, scale=scale, min_gain=min_gain,
-        random_state=random_state, n_jobs=n_jobs,
+        search=search, random_state=random_state, n_jobs=n_jobs,
     )  # fmt: skip
     groups = known_groups(rows)
-    selector.fit(rows.X, rows.y, groups=groups, progress=progress)
+    try:
+        selector.fit(rows.X, rows.y, groups=groups, progress=progress)
+    except (TypeError, ValueError) as error:
+        if not params or isinstance(error, FusionferError):
+            raise
+        # Not every value that a head cannot use is found by the head itself; those errors do not say where to look.
+        reason = " ".join(str(error).split()).rstrip(".")
+        msg = f"Head {head} cannot be fitted with {params_text(params)}: {type(error).__name__}: {reason}."
+        raise DataError(msg) from error
     blocks = chosen_blocks(selector, rows)
     model = Model(
         estimator=selector.estimator_,
@@ -142,12 +159,16 @@ def fit(
             "selected": selector.selected_,
             "reason": selector.reason_,
             "min_gain": min_gain,
+            **_searched(selector),
         },
         training={
             "n": len(rows),
             "split": split,
-            "head": head if isinstance(head, str) else type(head).__name__,
-            "params": {key: repr(value) for key, value in sorted(estimator.get_params(deep=False).items())},
+            "head": _label(head),
+            "params": {
+                key: repr(value)
+                for key, value in sorted(selector.estimator_.named_steps["head"].get_params(deep=False).items())
+            },
             "scale": scale,
             "random_state": random_state,
             "counts": {label: int(np.sum(rows.y == label)) for label in rows.classes},
@@ -158,6 +179,138 @@ def fit(
         },
     )
     return FitResult(model, selector, len(rows), notes)
+
+
+@dataclass(frozen=True)
+class HeadsResult:
+    """Several heads, compared on the same folds.
+
+    Attributes
+    ----------
+    results : dict of str to FitResult
+        Head -> what `fit` gave.
+    best : str
+        The head whose winner has the highest mean score; of equals the one that was named first.
+    model : Model
+        That winner. With several heads its ``selection`` holds those of all under ``heads``, and the reason names them.
+    notes : tuple of str
+        The notes of all heads, each once.
+    """
+
+    results: dict[str, FitResult]
+    best: str
+    model: Model
+    notes: tuple[str, ...]
+
+
+def fit_heads(
+    features: Features,
+    heads: Sequence[Any],
+    *,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+    **options: Any,
+) -> HeadsResult:
+    """Run `fit` for several heads on the same folds, and find the best.
+
+    Parameters
+    ----------
+    features : Features
+        With labels.
+    heads : sequence of str or scikit-learn classifiers
+        Names of ``fusionfer.heads.HEADS``, or any classifiers; each once. A classifier is called by its class.
+    params : mapping of str to mapping, optional
+        Name of a head -> its parameters.
+    progress : callable, optional
+        Called as ``progress(done, total, what)``; with several heads `what` begins with the head.
+    **options
+        The other parameters of `fit`.
+
+    Returns
+    -------
+    HeadsResult
+
+    Raises
+    ------
+    DataError
+        If no head is named, one is named twice, or as `fit` raises it.
+    UnknownNameError
+        As `fit` raises it, before anything is fitted.
+
+    Notes
+    -----
+    The best of several heads was chosen by the folds, too, so that its mean score is a little too good. Rows that took
+    no part give the figure to report.
+    """
+    given = {_label(head): head for head in heads}
+    if len(given) < len(heads) or not given:
+        msg = f"Name at least one head, and each once; got {', '.join(map(_label, heads)) or 'none'}."
+        raise DataError(msg)
+    settings = {_label(name): dict(values) for name, values in (params or {}).items()}
+    for name in settings:
+        if name not in given:
+            raise unknown_name("head to set parameters of:", name, given, plural="heads of this fit")
+    for name, head in given.items():  # a wrong name should not come out after the first head's work
+        make_head(head, **settings.get(name, {}))
+    several = len(given) > 1
+    results = {
+        name: fit(
+            features, head, params=settings.get(name), progress=_prefixed(progress, name) if several else progress,
+            **options,
+        )
+        for name, head in given.items()
+    }  # fmt: skip
+    means = {name: found.selector.mean_scores_[found.selector.selected_] for name, found in results.items()}
+    best = max(means, key=lambda name: means[name])
+    model = results[best].model
+    if several:
+        reason = f"{_head_reason(best, means, results)} {model.selection['reason']}"
+        every = {name: found.model.selection for name, found in results.items()}
+        model = replace(model, selection={**model.selection, "reason": reason, "heads": every})
+    notes = dict.fromkeys(note for found in results.values() for note in found.notes)
+    return HeadsResult(results, best, model, tuple(notes))
+
+
+def _head_reason(best: str, means: Mapping[str, float], results: Mapping[str, FitResult]) -> str:
+    """Say in one sentence why this head."""
+    rated = {name: f"{means[name]:.4f} on {found.selector.selected_}" for name, found in results.items()}
+    others = ", ".join(f"{name} ({text})" for name, text in rated.items() if name != best)
+    tie = "; of equals the first" if list(means.values()).count(means[best]) > 1 else ""
+    return f"Of {len(means)} heads {best} is best ({rated[best]}), before {others}{tie}."
+
+
+def _label(head: Any) -> str:
+    """What a head is called: by the name in the list, whichever alias was used, or by its class."""
+    return find_head(head).name if isinstance(head, str) else type(head).__name__
+
+
+def _prefixed(progress: Callable[[int, int, str], None] | None, name: str) -> Callable[[int, int, str], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total, what: progress(done, total, f"{name}, {what}")
+
+
+def _searched(selector: HybridSelector) -> dict[str, Any]:
+    """Return what a search tried, and what it chose; nothing without a search."""
+    if selector.search_points_ == [{}]:
+        return {}
+    means = {name: scores.mean(axis=1) for name, scores in selector.search_results_.items()}
+    return {
+        "best_params": {name: _plain(params) for name, params in selector.best_params_.items()},
+        "search": [
+            {"params": _plain(params), "means": {name: float(values[i]) for name, values in means.items()}}
+            for i, params in enumerate(selector.search_points_)
+        ],
+    }
+
+
+def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as JSON can hold them."""
+
+    def is_plain(value: Any) -> bool:
+        return value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and np.isfinite(value))
+
+    return {name: value if is_plain(value) else repr(value) for name, value in params.items()}
 
 
 def training_rows(features: Features, split: str) -> tuple[Features, tuple[str, ...]]:

@@ -21,8 +21,12 @@ HEAVY = {
     "rich": {"cli"},
     "matplotlib": {"report"},
     "skops": {"persistence"},
+    "xgboost": {"heads"},
     "cv2": {"images", "backbones"},
 }
+
+#: Single files that may import a heavy dependency outside its rooms: a second backend, loaded by name only.
+PLUGGED_IN = {"heads/linear/_backends.py": {"torch"}}
 
 
 def sources():
@@ -83,7 +87,8 @@ def test_heavy_dependencies_stay_in_their_rooms(room, path):
     """One heavy dependency, one room."""
     for name in imports(path):
         top = name.partition(".")[0]
-        assert top not in HEAVY or room in HEAVY[top], f"{path.name} ({room}) imports {top}"
+        plugged_in = next((deps for file, deps in PLUGGED_IN.items() if path.as_posix().endswith(file)), set())
+        assert top not in HEAVY or room in HEAVY[top] or top in plugged_in, f"{path.name} ({room}) imports {top}"
 
 
 @pytest.mark.parametrize(

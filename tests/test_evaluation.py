@@ -92,7 +92,7 @@ def test_rows_without_labels(fitted):
 
 
 def test_training_rows_in_the_test_split_are_counted(make_features):
-    """After the split was drawn anew: rows that were trained on, and others of their persons; not an error."""
+    """Fault 28: after the split was drawn anew: rows that were trained on, others of their persons; not an error."""
     features = make_features(groups=[f"g{i // 4}" if i < 56 else "" for i in range(60)])
     model = fit(features, cv=3).model
     assert evaluate(features, model).notes == ()

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 
 from fusionfer.exceptions import DataError, ModelError, UnknownNameError
 from fusionfer.features import Features
-from fusionfer.fitting import SCORINGS, find_leaks, fit, weight_paths
+from fusionfer.fitting import SCORINGS, find_leaks, fit, fit_heads, weight_paths
 from fusionfer.fusion import fingerprints
-from fusionfer.heads import make_head
+from fusionfer.heads import HEADS, Head, make_head
 from fusionfer.selection import HybridSelector
 
 
@@ -221,3 +222,117 @@ def test_progress_ends_at_its_total(make_features):
     fit(make_features(), cv=3, progress=lambda done, total, what: calls.append((done, total, what)))
     assert calls[-1][0] == calls[-1][1] > 0
     assert {type(what) for _, _, what in calls} == {str}
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """Two quick heads of scikit-learn in the list: "bayes", with an alias and a search, and "plain" without."""
+    entry = Head("bayes", "naive", "sklearn.naive_bayes:GaussianNB", ("nb",), {"var_smoothing": [1e-9, 1e3]})
+    monkeypatch.setitem(HEADS, "bayes", entry)
+    monkeypatch.setitem(HEADS, "plain", Head("plain", "logistic", "sklearn.linear_model:LogisticRegression"))
+
+
+def test_a_search_is_recorded(make_features, listed):
+    """What was tried and chosen stands in the model, as JSON can hold it; the params are those of the winner."""
+    result = fit(make_features(), "bayes", cv=3, search={"var_smoothing": [1e-9, 1e3], "priors": [None, [0.5, 0.5]]})
+    selection = result.model.selection
+    selector = result.selector
+    best = selector.best_params_[selector.selected_]
+    assert selection["best_params"][selector.selected_]["var_smoothing"] == best["var_smoothing"]
+    assert [point["params"]["priors"] for point in selection["search"][:2]] == [None, "[0.5, 0.5]"]
+    for i, point in enumerate(selection["search"]):
+        for name, mean in point["means"].items():
+            assert mean == pytest.approx(selector.search_results_[name][i].mean())
+    assert result.model.training["params"]["var_smoothing"] == repr(best["var_smoothing"])
+    assert "search" not in fit(make_features(), "bayes", cv=3).model.selection
+
+
+def test_the_listed_search_leaves_alone_what_was_set(make_features, listed):
+    """search="default" tries the list of the head; a parameter that was given is not searched, and that is said."""
+    searched = fit(make_features(), "nb", cv=3, search="default")
+    assert searched.selector.search_points_ == [{"var_smoothing": 1e-9}, {"var_smoothing": 1e3}]
+    assert searched.model.training["head"] == "bayes"
+    for head, params in [("bayes", {"var_smoothing": 0.5}), ("plain", {})]:
+        kept = fit(make_features(), head, cv=3, search="default", params=params)
+        assert kept.selector.search_points_ == [{}]
+        (note,) = kept.notes
+        assert note == f"Nothing was searched for {head}: it has no listed search, or all of it was set."
+    assert kept.model.training["head"] == "plain"
+
+
+def test_a_value_that_the_head_cannot_use(make_features, listed):
+    """scikit-learn's word for it, with the head and what it was given; without parameters errors pass as they are."""
+    with pytest.raises(DataError, match=r"^Head plain cannot be fitted with C='much', tol=0\.1: Invalid.*'C'.*'much'"):
+        fit(make_features(), "plain", cv=3, params={"C": "much", "tol": 0.1})
+    with pytest.raises(ValueError, match=r"^The 'C' parameter of LogisticRegression must be"):
+        fit(make_features(), LogisticRegression(C="much"), cv=3)
+
+
+def test_heads_are_compared_on_the_same_folds(make_features, listed):
+    """Each result is that of fit alone; the best mean wins, and its model holds the selections of all."""
+    features = make_features()
+    params = {"nb": {"var_smoothing": 1e6}}
+    result = fit_heads(features, ["bayes", "plain"], params=params, cv=3, random_state=4)
+    alone = {
+        "bayes": fit(features, "bayes", params=params["nb"], cv=3, random_state=4),
+        "plain": fit(features, "plain", cv=3, random_state=4),
+    }
+    means = {}
+    for name, found in alone.items():
+        assert result.results[name].model.selection == found.model.selection
+        means[name] = found.selector.mean_scores_[found.selector.selected_]
+    assert means["plain"] > means["bayes"]
+    assert result.best == "plain"
+    selection = result.model.selection
+    assert {name: selection["heads"][name]["scores"] for name in means} == {
+        name: found.model.selection["scores"] for name, found in alone.items()
+    }
+    assert selection["selected"] == alone["plain"].selector.selected_
+    assert selection["reason"] == (
+        f"Of 2 heads plain is best ({means['plain']:.4f} on {alone['plain'].selector.selected_}), before "
+        f"bayes ({means['bayes']:.4f} on {alone['bayes'].selector.selected_}). {alone['plain'].selector.reason_}"
+    )
+    assert result.model.training["head"] == "plain"
+
+
+def test_of_equal_heads_the_first_is_kept(make_features):
+    """Twins of different names score the same; the order decides, and the sentence says so."""
+
+    class Twin(GaussianNB):
+        pass
+
+    result = fit_heads(make_features(), [GaussianNB(), Twin()], cv=3)
+    assert result.best == "GaussianNB"
+    assert "; of equals the first. Kept " in result.model.selection["reason"]
+    assert fit_heads(make_features(), [Twin(), GaussianNB()], cv=3).best == "Twin"
+
+
+def test_one_head_is_fit(make_features, listed):
+    """Nothing is added where there is nothing to compare."""
+    result = fit_heads(make_features(), ["plain"], cv=3)
+    assert result.model.selection == fit(make_features(), "plain", cv=3).model.selection
+
+
+def test_progress_names_the_head(make_features, listed):
+    """With several heads each has its own bars."""
+    for heads, first in [(["plain", "bayes"], "plain, left"), (["plain"], "left")]:
+        whats = []
+        fit_heads(make_features(), heads, cv=3, progress=lambda done, total, what: whats.append(what))  # noqa: B023
+        assert whats[0] == first
+
+
+@pytest.mark.parametrize(
+    ("heads", "options", "error", "message"),
+    [
+        ([], {}, DataError, r"Name at least one head, and each once; got none\."),
+        (["nb", "bayes"], {}, DataError, r"Name at least one head, and each once; got bayes, bayes\."),
+        (["bayes", "plan"], {}, UnknownNameError, r"Unknown head 'plan'\. .*Did you mean 'plain'"),
+        (["bayes", "plain"], {"params": {"plain": {"c": 1}}}, UnknownNameError, r"head 'plain': 'c'.*mean 'C'"),
+        (["bayes"], {"params": {"plain": {}}}, UnknownNameError, r"head to set parameters of: 'plain'.*fit: bayes\."),
+    ],
+)
+def test_wrong_heads_are_refused_before_any_work(make_features, listed, monkeypatch, heads, options, error, message):
+    """Named twice, unknown, or with an unknown parameter."""
+    monkeypatch.setattr(GaussianNB, "fit", None)
+    with pytest.raises(error, match=message):
+        fit_heads(make_features(), heads, **options)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.speed [extract] [decode] [cache] [fit]``: print ratios, each measured in one run."""
+"""``python -m benchmarks.speed [NAME ...]``: print ratios, each measured in one run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.speed._timing import Report, machine
 
-BENCHMARKS = ("extract", "decode", "cache", "fit")
+BENCHMARKS = ("extract", "decode", "cache", "fit", "boosting", "linear")
 
 
 def main() -> None:
@@ -24,8 +24,8 @@ def main() -> None:
     parser.add_argument(
         "--memory", type=int, nargs=2, metavar=("FEW", "MANY"), default=(256, 4096), help="extract: for peak memory"
     )
-    parser.add_argument("--rows", type=int, help="cache: rows of the file; fit: training rows")
-    parser.add_argument("--folder", type=Path, help="fit: a cache folder, instead of one extracted for the occasion")
+    parser.add_argument("--rows", type=int, help="cache: rows of the file; fit, boosting, linear: training rows")
+    parser.add_argument("--folder", type=Path, help="fit, boosting, linear: a cache folder, not one extracted here")
     parser.add_argument("--json", action="store_true", help="print JSON alone")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(BENCHMARKS))

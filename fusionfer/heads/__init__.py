@@ -7,15 +7,38 @@ Importing this package loads no head.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fusionfer.exceptions import unknown_name
 
 if TYPE_CHECKING:
-    from fusionfer.heads._ecoc import LinearECOCClassifier
+    from fusionfer.heads._describing import HeadDescription, Parameter, describe_head
+    from fusionfer.heads._softmax import SoftmaxClassifier
+    from fusionfer.heads._svm_linear import LinearSVMClassifier
+    from fusionfer.heads._svm_nystroem import NystroemSVMClassifier
+    from fusionfer.heads._svm_rbf import RBFSVMClassifier
+    from fusionfer.heads.boosting._plain import PlainXGBClassifier
+    from fusionfer.heads.boosting._weight_normalised import WeightNormalisedXGBClassifier
+    from fusionfer.heads.ecoc import ECOCClassifier
 
-__all__ = ["HEADS", "Head", "LinearECOCClassifier", "make_head"]
+__all__ = [
+    "HEADS",
+    "ECOCClassifier",
+    "Head",
+    "HeadDescription",
+    "LinearSVMClassifier",
+    "NystroemSVMClassifier",
+    "Parameter",
+    "PlainXGBClassifier",
+    "RBFSVMClassifier",
+    "SoftmaxClassifier",
+    "WeightNormalisedXGBClassifier",
+    "describe_head",
+    "find_head",
+    "make_head",
+]
 
 
 @dataclass(frozen=True)
@@ -30,11 +53,17 @@ class Head:
         One line for lists.
     target : str
         Where its class is: ``module:Class``. Imported when it is first needed.
+    aliases : tuple of str
+        Other names for it.
+    search : mapping of str to sequence
+        Parameter -> values that ``--search`` tries, all with all.
     """
 
     name: str
     summary: str
     target: str
+    aliases: tuple[str, ...] = ()
+    search: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def load(self) -> type:
         """Import the class."""
@@ -42,9 +71,72 @@ class Head:
         return getattr(importlib.import_module(module), attribute)
 
 
+# Eight values, for heads that fit all of them for little more than one.
+_COSTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+# Targets name the module that defines the class: by that a saved model knows it.
 HEADS: dict[str, Head] = {
-    "ecoc": Head("ecoc", "one-vs-all linear SVMs, as MATLAB's fitcecoc", "fusionfer.heads._ecoc:LinearECOCClassifier"),
+    head.name: head
+    for head in (
+        Head(
+            "ecoc",
+            "error-correcting output codes, as MATLAB's fitcecoc",
+            "fusionfer.heads.ecoc._classifier:ECOCClassifier",
+            search={"C": _COSTS},
+        ),
+        Head(
+            "svm-linear",
+            "linear support vector machines, one for each class against the others",
+            "fusionfer.heads._svm_linear:LinearSVMClassifier",
+            aliases=("svm",),
+            search={"C": _COSTS},
+        ),
+        Head(
+            "svm-rbf",
+            "support vector machines with a Gaussian kernel, one for each pair of classes",
+            "fusionfer.heads._svm_rbf:RBFSVMClassifier",
+            search={"C": (0.3, 1.0, 3.0, 10.0)},
+        ),
+        Head(
+            "svm-nystroem",
+            "the Gaussian kernel approximated by features, and linear support vector machines",
+            "fusionfer.heads._svm_nystroem:NystroemSVMClassifier",
+            search={"C": (0.1, 0.3, 1.0, 3.0)},
+        ),
+        Head(
+            "softmax",
+            "multinomial logistic regression",
+            "fusionfer.heads._softmax:SoftmaxClassifier",
+            search={"C": _COSTS},
+        ),
+        Head(
+            "xgb",
+            "XGBoost as it comes: the baseline",
+            "fusionfer.heads.boosting._plain:PlainXGBClassifier",
+            search={"eta": (0.05, 0.1, 0.3)},
+        ),
+        Head(
+            "xgb-wn",
+            "weight-normalised XGBoost on slices of the columns",
+            "fusionfer.heads.boosting._weight_normalised:WeightNormalisedXGBClassifier",
+            search={"max_depth": (3, 4, 6), "shares": ("proportional", "equal")},
+        ),
+    )
 }
+
+
+def find_head(name: str) -> Head:
+    """Return the head of that name or alias.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none.
+    """
+    for head in HEADS.values():
+        if name == head.name or name in head.aliases:
+            return head
+    raise unknown_name("head", name, [known for head in HEADS.values() for known in (head.name, *head.aliases)])
 
 
 def make_head(head: Any, **params: Any) -> Any:
@@ -72,7 +164,7 @@ def make_head(head: Any, **params: Any) -> Any:
     Examples
     --------
     >>> make_head("ecoc", C=0.5)
-    LinearECOCClassifier(C=0.5)
+    ECOCClassifier(C=0.5)
     """
     if not isinstance(head, str):
         if isinstance(head, type) or not (hasattr(head, "fit") and hasattr(head, "predict")):
@@ -83,9 +175,7 @@ def make_head(head: Any, **params: Any) -> Any:
             msg = f"Parameters ({', '.join(params)}) go with the name of a head; use set_params on {head!r}."
             raise TypeError(msg)
         return head
-    if head not in HEADS:
-        raise unknown_name("head", head, HEADS)
-    estimator = HEADS[head].load()()
+    estimator = find_head(head).load()()
     known = estimator.get_params(deep=False)
     for name in params:
         if name not in known:
@@ -94,7 +184,9 @@ def make_head(head: Any, **params: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a head's class when it is asked for by its own name."""
+    """Import a head's class, or what describes heads, when it is asked for by its own name."""
+    if name in {"HeadDescription", "Parameter", "describe_head"}:
+        return getattr(importlib.import_module("fusionfer.heads._describing"), name)
     for head in HEADS.values():
         if head.target.endswith(f":{name}"):
             return head.load()

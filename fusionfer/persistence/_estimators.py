@@ -12,15 +12,18 @@ from types import ModuleType
 from typing import Any
 
 from fusionfer.exceptions import ModelError, UntrustedTypeError
+from fusionfer.heads import HEADS
 from fusionfer.persistence._archive import check_members, zip_info
 
 __all__ = ["TRUSTED_TYPES", "dump_estimator", "load_estimator", "type_name"]
 
-#: Types of fusionfer that a model may hold, besides the estimators of scikit-learn that skops trusts.
+#: Types of fusionfer that a model may hold, besides the estimators of scikit-learn that skops trusts: those that put
+#: heads together, and the class of every listed head. Their attributes are plain values and arrays; what could harm
+#: more than a wrong prediction (models of XGBoost) they check when they first use it.
 TRUSTED_TYPES = (
     "fusionfer.fusion.BlockScaler",
-    "fusionfer.heads._ecoc.LinearECOCClassifier",
     "fusionfer.selection.HybridSelector",
+    *sorted({head.target.replace(":", ".") for head in HEADS.values()}),
 )
 
 _SCHEMA = "schema.json"

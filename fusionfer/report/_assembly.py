@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusionfer.metrics import Scores
+from fusionfer.report._boosting_figure import boosting_history_figure
 from fusionfer.report._figures import class_figure, confusion_figure, faces_figure, fold_figure
 from fusionfer.report._html import Picture, write_report
 from fusionfer.report._tables import class_table, confusion_table, overall_table, selection_table, undefined_table
@@ -26,6 +27,7 @@ def report_scores(
     selection: Mapping[str, Any] | None = None,
     tests: Mapping[str, Scores] | None = None,
     faces: tuple[Sequence[np.ndarray], Sequence[str]] | None = None,
+    history: Mapping[str, np.ndarray] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of one evaluation into a folder.
@@ -48,6 +50,8 @@ def report_scores(
         Scores of the candidates on the same samples.
     faces : (pixels, captions), optional
         A sheet of faces.
+    history : mapping of str to ndarray, optional
+        ``history_`` of a boosted head.
     data : mapping, optional
         More for ``scores.json``, beside the scores and the selection.
 
@@ -73,6 +77,9 @@ def report_scores(
         tables.insert(0, selection_table(chosen, tests))
         caption = "Scores of each candidate in each fold, with mean and standard deviation; lines join the same fold."
         figures.insert(0, Picture("folds", caption, fold_figure(chosen)))
+    if history:
+        caption = "Training, round by round: losses, sizes of trees and steps, gains, and sums of the derivatives."
+        figures.append(Picture("rounds", caption, boosting_history_figure(history)))
     if faces and len(faces[0]):
         figures.append(Picture("faces", "Some of the faces.", faces_figure(*faces)))
     default = f"{100 * scores.accuracy:.1f} % of {scores.n:,} samples are predicted right."

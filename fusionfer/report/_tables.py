@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = [
     "class_table",
     "confusion_table",
     "fold_scores",
+    "heads_table",
     "html_table",
     "markdown_table",
     "markdown_text",
@@ -113,7 +114,8 @@ def selection_table(selection: Mapping[str, Any], tests: Mapping[str, Scores] | 
     Parameters
     ----------
     selection : mapping
-        ``scores`` (candidate -> fold scores), ``selected``, ``scoring``, ``reason``; as a model records it.
+        ``scores`` (candidate -> fold scores), ``selected``, ``scoring``, ``reason``, and where parameters were searched
+        ``best_params`` (candidate -> parameters); as a model records it.
     tests : mapping of str to Scores, optional
         Scores of candidates on other samples, shown beside; they play no part in the selection.
 
@@ -121,26 +123,64 @@ def selection_table(selection: Mapping[str, Any], tests: Mapping[str, Scores] | 
     -------
     Table
     """
-    tests = tests or {}
+    tests, params = tests or {}, selection.get("best_params")
     folds = {name: fold_scores(values) for name, values in selection["scores"].items()}
     in_percent = are_shares(folds.values())
     show = _fine_percent if in_percent else _number
     rows = []
     for name, values in folds.items():
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-        row = [name, show(float(np.mean(values)) if len(values) else math.nan), show(spread)]
+        row = [name, *_mean_and_spread(values, show)]
+        row += [_params(params.get(name, {}))] if params else []
         if tests:
             test = tests.get(name)
             figures = (test.accuracy, test.balanced_accuracy, test.macro["f1"]) if test else (math.nan,) * 3
             row += map(_percent, figures)
         rows.append((*row, "kept" if name == selection["selected"] else ""))
-    header = ["candidate", "mean", "spread"]
+    header = ["candidate", "mean", "spread", *(["parameters"] if params else [])]
     header += ["test accuracy", "test balanced accuracy", "test F1 (macro)"] if tests else []
     n_folds = max((len(values) for values in folds.values()), default=0)
-    scoring = str(selection.get("scoring", "score")).replace("_", " ")
-    unit = " in percent" if in_percent else ""
-    note = f"Mean and standard deviation of the {scoring}{unit} over {n_folds} folds. {selection.get('reason', '')}"
+    note = f"{_measure(selection, in_percent)} over {n_folds} folds. {selection.get('reason', '')}"
     return Table("Selection", (*header, "choice"), tuple(rows), note.strip())
+
+
+def heads_table(selections: Mapping[str, Mapping[str, Any]], best: str) -> Table:
+    """Return what each head scored on each candidate, what it would keep, and what was kept.
+
+    Parameters
+    ----------
+    selections : mapping of str to mapping
+        Head -> its selection, as `selection_table` takes it; all on the same candidates and folds.
+    best : str
+        The head that was kept.
+
+    Returns
+    -------
+    Table
+    """
+    with_params = any(selection.get("best_params") for selection in selections.values())
+    in_percent = are_shares(fold_scores(v) for selection in selections.values() for v in selection["scores"].values())
+    show = _fine_percent if in_percent else _number
+    rows = []
+    for head, selection in selections.items():
+        params = selection.get("best_params") or {}
+        for name, values in selection["scores"].items():
+            mark = ("kept" if head == best else "its best") if name == selection["selected"] else ""
+            row = [head, name, *_mean_and_spread(fold_scores(values), show)]
+            rows.append((*row, *([_params(params.get(name, {}))] if with_params else []), mark))
+    n_folds = max((len(values) for values in selections[best]["scores"].values()), default=0)
+    header = ("head", "candidate", "mean", "spread", *(["parameters"] if with_params else []), "choice")
+    note = f"{_measure(selections[best], in_percent)} over {n_folds} folds, the same for all."
+    return Table("Heads", header, tuple(rows), note)
+
+
+def _mean_and_spread(values: np.ndarray, show: Callable[[float], str]) -> list[str]:
+    mean = float(np.mean(values)) if len(values) else math.nan
+    return [show(mean), show(float(np.std(values, ddof=1)) if len(values) > 1 else math.nan)]
+
+
+def _measure(selection: Mapping[str, Any], in_percent: bool) -> str:
+    scoring = str(selection.get("scoring", "score")).replace("_", " ")
+    return f"Mean and standard deviation of the {scoring}{' in percent' if in_percent else ''}"
 
 
 def fold_scores(values: Sequence[float | None]) -> np.ndarray:
@@ -184,6 +224,10 @@ def html_table(table: Table) -> str:
 def markdown_text(text: str) -> str:
     """Return text on one line in which Markdown and HTML find nothing to act on."""
     return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(str(text).split())).replace("&", "&amp;")
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in params.items())
 
 
 def _percent(value: float) -> str:

@@ -72,6 +72,17 @@ def test_a_report_is_written_where_it_is_asked_for(cli, fitted, tmp_path):
     assert (tmp_path / "report" / "confusion.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_boosted_model_shows_its_rounds(cli, make_cache, tmp_path):
+    """The report of a head that trains in rounds has a figure of them; that of others has none."""
+    folder = make_cache("arrays")
+    for head, shown in [("xgb-wn", True), ("softmax", False)]:
+        model = tmp_path / f"{head}.fusionfer"
+        outcome = cli("fit", folder, "--head", head, "--out", model, "--folds", 3, "-q")
+        assert outcome.code == 0, outcome.err
+        assert cli("evaluate", folder, "--model", model, "--report", tmp_path / head).code == 0
+        assert (tmp_path / head / "rounds.png").is_file() == shown
+
+
 def test_a_report_that_is_a_file(cli, fitted, tmp_path):
     """--report names a folder; a file there is left as it is."""
     folder, model = fitted()

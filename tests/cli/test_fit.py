@@ -312,3 +312,82 @@ def test_bundle_without_the_weight_file(cli, shared_faces, fit, tmp_path, refuse
     refused(fit(tmp_path / "c", "--bundle"), r"The weights of mobilenet_v2:penultimate cannot be bundled: \S+w\.pth")
     weights.write_bytes(b"other weights")
     refused(fit(tmp_path / "c", "--bundle"), r"w\.pth has the sha256 \w+, but mobilenet_v2:penultimate was computed")
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """Two quick heads of scikit-learn in the list."""
+    from fusionfer.heads import HEADS, Head
+
+    target = "sklearn.naive_bayes:GaussianNB"
+    monkeypatch.setitem(HEADS, "bayes", Head("bayes", "x", target, ("nb",), {"var_smoothing": [1e-9, 1e3]}))
+    monkeypatch.setitem(HEADS, "logit", Head("logit", "x", "sklearn.linear_model:LogisticRegression"))
+
+
+def test_parameters_are_set(fit, listed, make_cache, tmp_path):
+    """--set reaches the head with the right type, and is recorded."""
+    outcome = fit(make_cache(), "--head", "logit", "--set", "C=0.25", "--set", "class_weight=balanced")
+    assert (outcome.code, outcome.err) == (0, "")
+    model = load_model(tmp_path / "model", trust=["sklearn.linear_model._logistic.LogisticRegression"])
+    head = model.estimator["head"]
+    assert (head.C, head.class_weight) == (0.25, "balanced")
+    assert model.training["params"]["C"] == "0.25"
+
+
+def test_an_unknown_parameter(fit, listed, make_cache, refused):
+    """Before any fold, with the closest match."""
+    refused(
+        fit(make_cache(), "--head", "logit", "--set", "maxiter=3"),
+        r"Unknown parameter of logit: 'maxiter'\. Known parameters of logit: C, .* Did you mean 'max_iter'\?",
+    )
+    refused(
+        fit(make_cache(name="other"), "--head", "ecoc", "--set", "ecoc.tool=3"),
+        r"Unknown parameter of head 'ecoc': 'tool'\. .* Did you mean 'tol'\?",
+    )
+
+
+def test_a_setting_for_a_head_that_is_not_fitted(fit, listed, make_cache):
+    """Wrong usage, with the option that is missing."""
+    outcome = fit(make_cache(), "--head", "logit", "--set", "bayes.var_smoothing=1")
+    assert outcome.code == 2
+    assert "bayes is not among the heads of this fit (logit); name it with --head bayes" in outcome.err
+
+
+def test_a_search(fit, listed, make_cache, tmp_path):
+    """The listed values are tried; table, sentence, JSON and model name what was chosen."""
+    folder = make_cache()
+    outcome = fit(folder, "--head", "nb", "--search")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert re.search(r"candidate +mean +spread +parameters +choice", outcome.out)
+    assert len(re.findall(r"^ (?:left|right|left \+ right) .* var_smoothing=1", outcome.out, re.MULTILINE)) == 3
+    assert re.search(r"^.*Kept .+ with var_smoothing=1\S+: mean accuracy", outcome.out, re.MULTILINE)
+    found = json.loads(fit(folder, "--head", "nb", "--search", "--overwrite", "--json").out)
+    assert [point["params"] for point in found["selection"]["search"]] == [
+        {"var_smoothing": 1e-9},
+        {"var_smoothing": 1e3},
+    ]
+    assert load_model(tmp_path / "model").selection == found["selection"]
+    outcome = fit(folder, "--head", "nb", "--search", "--set", "var_smoothing=1", "--overwrite")
+    assert outcome.err == "fusionfer: Nothing was searched for nb: it has no listed search, or all of it was set.\n"
+
+
+def test_several_heads_are_one_table(fit, listed, make_cache, tmp_path):
+    """A row for each head and candidate, the best is saved, and --json holds all selections."""
+    folder = make_cache()
+    arguments = ("--head", "logit", "--head", "bayes", "--set", "bayes.var_smoothing=1e6")
+    outcome = fit(folder, *arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.count("candidate") == 1
+    rows = re.findall(r"^ (logit|bayes) +(left|right|left \+ right) +\d", outcome.out, re.MULTILINE)
+    names = ["left", "right", "left + right"]
+    assert rows == [("logit", name) for name in names] + [("bayes", name) for name in names]
+    assert re.search(r"the same for all\. Of 2 heads logit is best \(0\.\d{4} on .+\), before bayes \(", outcome.out)
+    found = json.loads(fit(folder, *arguments, "--overwrite", "--json").out)
+    assert found["head"] == "logit"
+    assert list(found["selection"]["heads"]) == ["logit", "bayes"]
+    assert load_model(tmp_path / "model").training["head"] == "logit"
+
+
+def test_a_head_that_is_named_twice(fit, listed, make_cache, refused):
+    """By name and alias: one would hide the other."""
+    refused(fit(make_cache(), "--head", "nb", "--head", "bayes"), r"each once; got bayes, bayes")

@@ -14,7 +14,7 @@ from fusionfer import __version__, exceptions
 from fusionfer.cli import cli as root
 from fusionfer.exceptions import DataError, ExtractionInterrupted, LeakError, StoreFullError
 
-VERBS = ["demo", "extract", "fit", "evaluate", "predict", "info"]
+VERBS = ["demo", "extract", "heads", "fit", "evaluate", "predict", "info", "cache"]
 
 
 def process(*arguments, code=None):
@@ -83,6 +83,7 @@ def test_every_option_is_explained(verb):
         (["extract"], "Missing argument 'DATA'"),
         (["fit", "x", "--folds", "1"], "'--folds': 1 is not in the range x>=2"),
         (["fit", "x", "--nonsense"], "No such option '?--nonsense"),
+        (["fit", "x", "--set", "C"], r"'C' is not NAME=VALUE or HEAD\.NAME=VALUE"),
         (["fit", "x", "--features", " , "], "--features names no block"),
         (["predict", "x"], "Missing option '--model'"),
         (["predict", "x", "--model", "m", "--json", "--csv"], "--json or --csv, not both"),

@@ -4,9 +4,17 @@ import io
 import sys
 
 import pytest
+import rich.progress
 
 import fusionfer.cli.progress as room
 from fusionfer.cli.progress import progress_bar
+
+
+class Terminal(io.StringIO):
+    """What looks like a terminal and keeps what is written."""
+
+    def isatty(self):
+        return True
 
 
 @pytest.fixture
@@ -77,11 +85,6 @@ def test_an_unknown_total_is_no_division_by_zero(capsys, clock):
 
 def test_on_a_terminal_there_is_a_bar(monkeypatch):
     """A terminal gets names and counts of the steps, and is clean afterwards."""
-
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
@@ -93,3 +96,42 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch):
     assert "extracting" in shown
     assert "20/20" in shown
     assert shown.endswith("\x1b[2K")  # transient: the last line is erased
+
+
+def test_the_rounds_of_the_next_fold_have_a_clock_of_their_own(capsys, clock):
+    """A step that begins again, as rounds do in every fold, is rated by its own time and not by that of all before."""
+    with progress_bar() as progress:
+        for done in (1, 100):
+            progress(done, 100, "rounds")
+            clock.now += 50.0
+        progress(1, 100, "rounds")
+        clock.now += 20.0
+        progress(40, 100, "rounds")
+    assert capsys.readouterr().err.splitlines()[-1] == "rounds: 40 of 100, 2.0/s, 30 s left"
+
+
+def test_old_bars_leave_the_screen(monkeypatch):
+    """However many folds report their rounds, few bars stand at once, and one that runs is never dropped."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    alive, most, dropped = set(), [], []
+
+    class Watched(rich.progress.Progress):
+        def add_task(self, what, **fields):
+            task = super().add_task(what, **fields)
+            alive.add(task)
+            most.append(len(alive))
+            return task
+
+        def remove_task(self, task):
+            dropped.append(self.tasks[self.task_ids.index(task)].description)
+            alive.discard(task)
+            super().remove_task(task)
+
+    monkeypatch.setattr(rich.progress, "Progress", Watched)
+    with progress_bar() as progress:
+        progress(0, 30, "all folds")
+        for fold in range(30):
+            progress(7, 7, f"fold {fold}")
+    assert max(most) == room.BARS
+    assert "all folds" not in dropped
+    assert dropped[:2] == ["fold 0", "fold 1"]

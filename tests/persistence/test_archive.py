@@ -25,7 +25,7 @@ class Bomb:
 
 @pytest.mark.parametrize("dump", [pickle.dump, joblib.dump, lambda o, f: joblib.dump(o, f, compress=3)])
 def test_pickles_are_never_opened(tmp_path, dump):
-    """A pickle or joblib file is refused as such, and what it would do has not happened."""
+    """Fault 22: a pickle or joblib file is refused as such, and what it would do has not happened."""
     path, marker = tmp_path / "m.pkl", tmp_path / "ran"
     with path.open("wb") as file:
         dump(Bomb(marker), file)

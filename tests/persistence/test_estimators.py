@@ -19,10 +19,23 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from fusionfer.exceptions import ModelError, UntrustedTypeError
-from fusionfer.persistence import describe_model, load_model, save_model
-from fusionfer.persistence._estimators import dump_estimator, load_estimator
+from fusionfer.fusion import BlockScaler
+from fusionfer.heads import HEADS, make_head
+from fusionfer.persistence import TRUSTED_TYPES, describe_model, load_model, save_model
+from fusionfer.persistence._estimators import dump_estimator, load_estimator, type_name
+from fusionfer.selection import HybridSelector
 
 TREE = "sklearn.tree._tree.Tree"
+
+#: Parameters that make a head quick to fit to a few rows.
+SMALL = {name: {"n_rounds": 4} for name in HEADS if name.startswith("xgb")}
+
+
+def fitted(name, data, classes):
+    """Return a listed head fitted to the rows of some classes, and these rows."""
+    rows = np.isin(data[1], classes)
+    X = data[0][rows].astype(np.float32)
+    return make_head(name, **SMALL.get(name, {})).fit(X, data[1][rows]), X
 
 
 @pytest.mark.parametrize(
@@ -50,20 +63,70 @@ def test_predictions_survive(make_model, data, tmp_path, estimator):
     np.testing.assert_array_equal(getattr(again.estimator, method)(data[0]), getattr(model.estimator, method)(data[0]))
 
 
-def test_the_head_of_this_library_needs_no_trust(make_model, data, tmp_path):
-    """Block scaling and the ECOC head, alone and inside the selector, load without being asked for."""
-    from fusionfer.fusion import BlockScaler
-    from fusionfer.heads import make_head
-    from fusionfer.selection import HybridSelector
+@pytest.mark.parametrize("classes", [("anger", "fear", "joy"), ("anger", "joy")], ids=["three", "two"])
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_comes_back_the_same(data, name, classes):
+    """Every listed head is saved without pickle, loads without being asked for, and gives the same to the bit."""
+    head, _ = fitted(name, data, classes)
+    X = data[0].astype(np.float32)
+    stored, untrusted = dump_estimator(head)
+    assert untrusted == []
+    again = load_estimator(stored, "m")
+    assert type(again) is type(head)
+    assert again.get_params().keys() == head.get_params().keys()
+    np.testing.assert_array_equal(again.classes_, head.classes_)
+    for method in ("predict", "predict_proba", "decision_function"):
+        np.testing.assert_array_equal(getattr(again, method)(X), getattr(head, method)(X), err_msg=method)
+    assert dump_estimator(again)[0] == stored  # using it has left nothing in it
 
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_in_a_pipeline_and_in_the_selector(make_model, data, tmp_path, name):
+    """Block scaling and every head, alone and inside the selector, go through a model file."""
     blocks = {"a": slice(0, 2), "b": slice(2, 5)}
     for estimator in (
-        make_pipeline(BlockScaler(blocks), make_head("ecoc")),
-        HybridSelector(make_head("ecoc"), blocks, cv=2, random_state=0),
+        make_pipeline(BlockScaler(blocks), make_head(name, **SMALL.get(name, {}))),
+        HybridSelector(make_head(name, **SMALL.get(name, {})), blocks, cv=2, random_state=0),
     ):
         model = make_model(estimator)
         again = load_model(save_model(model, tmp_path / "m"))
+        np.testing.assert_array_equal(again.predict(data[0]), model.predict(data[0]))
         np.testing.assert_array_equal(again.predict_proba(data[0]), model.predict_proba(data[0]))
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_is_trusted_by_its_line_in_the_list(name):
+    """The line of a head names the class where it is defined: that is the name which stands in files."""
+    target = HEADS[name].load()
+    assert HEADS[name].target == f"{target.__module__}:{target.__qualname__}"
+    assert type_name(make_head(name)) in TRUSTED_TYPES
+
+
+def test_other_trusted_types_are_where_they_are_said_to_be():
+    """The names of the two composites are those that stand in files."""
+    assert {type_name(BlockScaler()), type_name(HybridSelector("ecoc"))} < set(TRUSTED_TYPES)
+
+
+def stock_models(head):
+    """Names of the attributes that hold a stock model as JSON."""
+    return [name for name, value in vars(head).items() if isinstance(value, np.ndarray) and value.dtype == np.uint8]
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if name.startswith("xgb")])
+def test_stock_models_in_a_file_are_checked_before_they_are_used(data, name):
+    """A model of XGBoost in a saved head, edited so that XGBoost would crash, is a named error when first used."""
+    head, X = fitted(name, data, ("anger", "fear", "joy"))
+    assert stock_models(head)
+    for attribute in stock_models(head):
+        document = json.loads(getattr(head, attribute).tobytes())
+        tree = document["learner"]["gradient_booster"]["model"]["trees"][0]
+        tree["split_indices"][0] = 10**9
+        spoilt = np.frombuffer(json.dumps(document).encode(), dtype=np.uint8)
+        crafted_head = load_estimator(dump_estimator(head)[0], "m")
+        setattr(crafted_head, attribute, spoilt)
+        loaded = load_estimator(dump_estimator(crafted_head)[0], "m")
+        with pytest.raises(ModelError, match="split_indices of tree 0 has 1000000000, allowed are 0 to 4"):
+            loaded.predict(X)
 
 
 def test_other_types_are_named_with_the_option_to_repeat(make_model, tmp_path):

@@ -61,7 +61,7 @@ def test_files_of_a_report(tmp_path, arguments):
 
 
 def test_the_page_stands_alone_and_runs_nothing(tmp_path, arguments):
-    """The page is well formed, holds its pictures in itself, and shows hostile names as text."""
+    """Fault 18: the page is well formed, holds its pictures in itself, and shows hostile names as text."""
     page = Page(write_report(tmp_path, **arguments).read_text("utf-8"))
     assert "script" not in page.tags
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
@@ -71,7 +71,7 @@ def test_the_page_stands_alone_and_runs_nothing(tmp_path, arguments):
 
 
 def test_the_markdown_runs_nothing(tmp_path, arguments):
-    """In Markdown too, no markup of a name survives, and the figure is linked."""
+    """Fault 18: in Markdown too, no markup of a name survives, and the figure is linked."""
     text = (write_report(tmp_path, **arguments).parent / "report.md").read_text("utf-8")
     assert not re.search(r"(?<!\\)<", text)
     assert "](one.png)" in text

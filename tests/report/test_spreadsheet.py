@@ -30,7 +30,7 @@ def test_cells_come_back_and_are_no_formulas(rows):
 
 @pytest.mark.parametrize("cell", ["=1+1", "+cmd|'/C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "-", "+1-1", "\r=1", "-inf"])
 def test_formulas_are_disarmed(cell):
-    """Every known beginning of a formula gets an apostrophe."""
+    """Fault 18: every known beginning of a formula gets an apostrophe."""
     stream = io.StringIO()
     write_csv(stream, ["a"], [[cell]])
     assert next(csv.reader(io.StringIO(stream.getvalue().split("\n", 1)[1], newline=""))) == [f"'{cell}"]

@@ -9,6 +9,7 @@ from fusionfer.report import (
     Table,
     class_table,
     confusion_table,
+    heads_table,
     markdown_table,
     overall_table,
     selection_table,
@@ -68,6 +69,29 @@ def test_selection_table(selection, with_gaps):
     assert table.rows[2] == ("A+B", "61.00", "1.41", "–", "–", "–", "kept")
     assert table.note.endswith("balanced accuracy in percent over 3 folds. A+B is kept: it beats both.")
     assert selection_table(selection).header == ("candidate", "mean", "spread", "choice")
+
+
+def test_searched_parameters_stand_beside_their_candidates(selection):
+    """Where a search chose, the table names what; where none was made, there is no column."""
+    searched = {**selection, "best_params": {"A": {"C": 0.1, "loss": "hinge"}, "B": {"C": 1.0}, "A+B": {}}}
+    table = selection_table(searched)
+    assert table.header == ("candidate", "mean", "spread", "parameters", "choice")
+    assert [row[3] for row in table.rows] == ["C=0.1, loss=hinge", "C=1.0", ""]
+    assert all(len(row) == 5 for row in table.rows)
+
+
+def test_heads_table(selection):
+    """A row for each head and candidate: means, what the head would keep, and the one that was kept."""
+    other = {**selection, "scores": {"A": [0.7, 0.8], "B": [0.6, 0.6], "A+B": [0.5, 0.7]}, "selected": "A"}
+    table = heads_table({"ecoc": selection, "softmax": other}, "softmax")
+    assert table.header == ("head", "candidate", "mean", "spread", "choice")
+    assert table.rows[2] == ("ecoc", "A+B", "61.00", "1.41", "its best")
+    assert table.rows[3] == ("softmax", "A", "75.00", "7.07", "kept")
+    assert [row[-1] for row in table.rows] == ["", "", "its best", "kept", "", ""]
+    assert table.note.endswith("of the balanced accuracy in percent over 2 folds, the same for all.")
+    searched = heads_table({"ecoc": selection, "softmax": {**other, "best_params": {"A": {"C": 2}}}}, "softmax")
+    assert searched.header[4] == "parameters"
+    assert [row[4] for row in searched.rows] == ["", "", "", "C=2", "", ""]
 
 
 def test_scores_that_are_no_shares_are_not_percent():

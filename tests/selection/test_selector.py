@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fusionfer.exceptions import DataError, UnknownNameError
 from fusionfer.fusion import BlockScaler
-from fusionfer.heads import LinearECOCClassifier
+from fusionfer.heads import make_head
 from fusionfer.selection import HybridSelector
 
 BLOCKS = {"a": slice(0, 4), "b": slice(4, 10)}
@@ -57,7 +57,7 @@ class Recorder(ClassifierMixin, BaseEstimator):
 
 
 @parametrize_with_checks(
-    [HybridSelector(LogisticRegression(), cv=2), HybridSelector(LinearECOCClassifier(probability=False), cv=2)],
+    [HybridSelector(LogisticRegression(), cv=2), HybridSelector(make_head("ecoc", probability=False), cv=2)],
     expected_failed_checks=lambda selector: (
         {}
         if isinstance(selector.head, LogisticRegression)
@@ -222,7 +222,7 @@ def test_scaler_learns_inside_the_fold(monkeypatch):
         RandomForestClassifier(20, random_state=0),
         SVC(),
         KNeighborsClassifier(),
-        make_pipeline(LinearECOCClassifier()),
+        make_pipeline(make_head("ecoc")),
     ],
     ids=lambda head: type(head).__name__,
 )
@@ -253,24 +253,30 @@ def test_head_is_cloned_and_selector_clones():
     assert len(other.scores_["a"]) == 2
 
 
-def test_calibration_only_at_the_end(monkeypatch):
+class Calibrated(LogisticRegression):
+    """A head with the parameter `probability`, that notes it."""
+
+    flags: list = []  # noqa: RUF012  (shared by clones on purpose)
+
+    def __init__(self, probability=True):
+        super().__init__()
+        self.probability = probability
+
+    def fit(self, X, y):
+        Calibrated.flags.append(self.probability)
+        return super().fit(X, y)
+
+
+def test_calibration_only_at_the_end():
     """Heads, nested ones too, are not calibrated in folds, unless the scorer asks for probabilities."""
-    flags = []
-    original = LinearECOCClassifier.fit
-
-    def spy(self, X, y, sample_weight=None):
-        flags.append(self.probability)
-        return original(self, X, y, sample_weight)
-
-    monkeypatch.setattr(LinearECOCClassifier, "fit", spy)
     X, y = two_blocks(3, 3, n=80)
-    for head in ("ecoc", make_pipeline(LinearECOCClassifier())):
-        flags.clear()
+    for head in (Calibrated(), make_pipeline(Calibrated())):
+        Calibrated.flags = []
         HybridSelector(head, cv=2).fit(X, y)
-        assert flags == [False, False, True]
-    flags.clear()
-    HybridSelector(cv=2, scoring="neg_log_loss").fit(X, y)
-    assert flags == [True] * 3
+        assert Calibrated.flags == [False, False, True]
+    Calibrated.flags = []
+    HybridSelector(Calibrated(), cv=2, scoring="neg_log_loss").fit(X, y)
+    assert Calibrated.flags == [True] * 3
 
 
 def test_repeatable_and_threads_change_nothing():
@@ -308,13 +314,95 @@ def test_sample_weight_reaches_scaler_and_head():
 
 
 def test_progress():
-    """Every fit is reported once, in order, the refit last."""
+    """Every fit of a candidate is counted under its name, with a search too; the refit comes last."""
+    for search, n in [(None, 2), ({"C": [1.0, 2.0, 3.0]}, 6)]:
+        calls = []
+        selector = HybridSelector(LogisticRegression(), BLOCKS, cv=2, search=search)
+        X, y = two_blocks(4, 4)
+        selector.fit(X, y, progress=lambda *call: calls.append(call))  # noqa: B023  (used before the next round)
+        counted = [(i, n, name) for name in ("a", "b", "a + b") for i in range(1, n + 1)]
+        assert calls == [*counted, (1, 1, "a + b, all rows")]
+
+
+def test_progress_of_threads():
+    """With threads each candidate's bar gets full, fold by fold."""
     calls = []
     X, y = two_blocks(4, 4)
-    HybridSelector(blocks=BLOCKS, cv=2).fit(X, y, progress=lambda *call: calls.append(call))
-    assert [call[:2] for call in calls] == [(i, 7) for i in range(1, 8)]
-    assert calls[0][2] == "a, fold 1 of 2"
-    assert calls[-1][2] == "a + b, all rows"
+    selector = HybridSelector(LogisticRegression(), BLOCKS, cv=2, search={"C": [1.0, 2.0]}, n_jobs=2)
+    selector.fit(X, y, progress=lambda *call: calls.append(call))
+    assert calls[:2] == [(2, 4, "a"), (4, 4, "a")]
+    assert calls[-1] == (1, 1, "a + b, all rows")
+
+
+def test_rows_of_weight_zero_are_absent():
+    """They count in no fold, scaling or score, whatever stands in them; also where the folds are given as pairs."""
+    X, y = two_blocks(2, 2)
+    groups = np.arange(len(y)) // 4
+    kept = np.random.default_rng(0).uniform(size=len(y)) < 0.8
+    weight = np.where(kept, np.linspace(0.5, 2, len(y)), 0.0)
+    spoiled = np.where(kept[:, None], X, 1e6)
+    pairs = [(np.arange(120), np.arange(120, 240)), (np.arange(120, 240), np.arange(120))]
+    numbers = np.cumsum(kept) - 1
+    fewer = [tuple(numbers[part[kept[part]]] for part in pair) for pair in pairs]
+    for cv, cv_fewer in [(3, 3), (GroupKFold(3), GroupKFold(3)), (pairs, fewer)]:
+        one = HybridSelector(LogisticRegression(), BLOCKS, cv=cv).fit(spoiled, y, groups, weight)
+        two = HybridSelector(LogisticRegression(), BLOCKS, cv=cv_fewer).fit(
+            X[kept], y[kept], groups[kept], weight[kept]
+        )
+        for name, scores in two.scores_.items():
+            assert_array_equal(one.scores_[name], scores)
+        assert_array_equal(one.decision_function(X), two.decision_function(X))
+    with pytest.raises(DataError, match="at least two classes; all 60 rows are of one class, '3'"):
+        HybridSelector().fit(X, y, sample_weight=y == 3)
+
+
+class Curious(ClassifierMixin, BaseEstimator):
+    """A head that notes what it is given."""
+
+    seen: list = []  # noqa: RUF012  (shared by clones on purpose)
+
+    def __init__(self, blocks=None, rounds=2):
+        self.blocks = blocks
+        self.rounds = rounds
+
+    def fit(self, X, y, groups=None, progress=None):
+        self.classes_ = np.unique(y)
+        Curious.seen.append((self.blocks, groups, len(y)))
+        if progress is not None:
+            for i in range(self.rounds):
+                progress(i + 1, self.rounds, "rounds")
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+
+def test_heads_get_what_they_take():
+    """groups, progress and the candidate's blocks reach a head that has a place for them, in folds and at the end."""
+    X, y = two_blocks(2, 2)
+    groups = np.array([f"p{i // 4}" if i < 200 else "" for i in range(len(y))])
+    calls = []
+    Curious.seen = []
+    selector = HybridSelector(Curious(), BLOCKS, cv=2)
+    selector.fit(X, y, groups, progress=lambda *call: calls.append(call))
+    local = [{"a": slice(0, 4)}, {"b": slice(0, 6)}, {"a": slice(0, 4), "b": slice(4, 10)}]
+    assert [blocks for blocks, _, _ in Curious.seen] == [local[0]] * 2 + [local[1]] * 2 + [local[2]] * 2 + [local[0]]
+    for _, numbers, n in Curious.seen:
+        assert len(numbers) == n
+    assert len(np.unique(Curious.seen[-1][1])) == 50 + 40
+    assert calls[:3] == [(1, 2, "a: rounds"), (2, 2, "a: rounds"), (1, 2, "a")]
+    assert calls[-2:] == [(2, 2, "a, all rows: rounds"), (1, 1, "a, all rows")]
+    Curious.seen, calls = [], []
+    HybridSelector(Curious(blocks={"mine": slice(0, 10)}), cv=2, n_jobs=2).fit(
+        X, y, progress=lambda *c: calls.append(c)
+    )
+    assert all(blocks == {"mine": slice(0, 10)} and groups is None for blocks, groups, _ in Curious.seen)
+    assert [call for call in calls if call[2] == "all: rounds"] == []  # rounds of several threads would be a jumble
+
+
+def test_the_class_has_its_public_name():
+    """Stored models know it as fusionfer.selection.HybridSelector, wherever its file lies."""
+    assert f"{HybridSelector.__module__}.{HybridSelector.__qualname__}" == "fusionfer.selection.HybridSelector"
 
 
 def test_features_bring_arrays_and_blocks():

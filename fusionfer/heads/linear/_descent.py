@@ -1,0 +1,276 @@
+"""Smooth losses: all learners at once by preconditioned quasi-Newton steps, each to its own proven gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fusionfer.heads.linear._losses import Point
+from fusionfer.heads.linear._ridge import Hessian, Ridge
+from fusionfer.heads.linear._stack import Stack
+from fusionfer.heads.linear._threads import for_each
+
+__all__ = ["Outcome", "descend"]
+
+_MEMORY = 3  # pairs of steps and gradients; with this preconditioner more do not help
+_PATIENCE = 25  # steps without progress of the gap, after which rounding is taken to be the limit
+_THIN = 32  # a product with fewer columns than this takes as long as with so many
+_FLAT = 0.01  # share of the strongest curvature below which a row may be left out of a preconditioner,
+_FAINT = 0.1  # if besides it adds less than this to any eigenvalue
+_OWN_BYTES = 1 << 30  # of the Hessians that learners of their own are factored for
+
+
+@dataclass(eq=False)
+class Outcome:
+    """Where the learners stand; one row a learner, one entry a group in `value`, `dual` and `n_iter`."""
+
+    W: np.ndarray
+    b: np.ndarray
+    value: np.ndarray
+    dual: np.ndarray
+    n_iter: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def start(cls, scale: np.ndarray, size: int, d: int) -> Outcome:
+        """Nothing known yet of groups of `size` learners, whose costs sum to `scale` each."""
+        G = len(scale)
+        W, b = np.zeros((G * size, d)), np.zeros(G * size)
+        return cls(W, b, np.full(G, np.inf), np.zeros(G), np.zeros(G, dtype=int), scale)
+
+    @property
+    def gap(self) -> np.ndarray:
+        """Relative gap of each group; where nothing is left to lose, relative to the rounding of the total cost."""
+        if not np.all(np.isfinite(self.value)):
+            return np.full(len(self.value), np.inf)
+        floor = np.finfo(np.float64).eps * self.scale + np.finfo(np.float64).tiny
+        return np.maximum(self.value - self.dual, 0.0) / np.maximum(self.value, floor)
+
+
+def descend(
+    stack: Stack,
+    loss: Any,
+    ridges: list[Ridge],
+    outcome: Outcome,
+    *,
+    tol: float,
+    max_iter: int,
+    told: Callable[[int], None],
+) -> None:
+    """Bring every group's gap below `tol`, or as far as rounding or `max_iter` allow; results go into `outcome`.
+
+    Each step is one product with X and one with its transpose for all groups that are not done. With the intercept at
+    its best for the given weights, the objective is 1-strongly convex in w. So it lies above its minimum by at most
+    ||g||^2 / 2; the dual point that proves it is minus the slopes of the losses, for which Fenchel's inequality is
+    tight in every row. Directions are those of L-BFGS [1]_, whose starting matrix is (I + rho G)^-1, with G the Gram
+    matrix and rho the mean curvature of the learner's losses. A learner that this serves badly (few rows of it
+    curve) gets the Cholesky factor of its own Hessian once it has spent as much on steps as that factor costs.
+
+    References
+    ----------
+    .. [1] J. Nocedal, S. J. Wright (2006). Numerical Optimization, algorithm 7.4.
+    """
+    live = np.flatnonzero((outcome.gap > tol) & (outcome.n_iter < max_iter))
+    if len(live) == 0:
+        return
+    run = _Run(stack, loss, ridges, outcome, live, tol)
+    while len(run.live):
+        finished = run.judge(tol, max_iter)
+        if finished.any():
+            told(int(finished.sum()))
+            run.drop(finished)
+        if len(run.live):
+            run.step()
+
+
+class _Run:
+    """The state of those groups that are not done."""
+
+    def __init__(
+        self, stack: Stack, loss: Any, ridges: list[Ridge], outcome: Outcome, live: np.ndarray, tol: float
+    ) -> None:
+        self.precise = 1e-3 * tol
+        self.stack, self.loss, self.ridges, self.outcome, self.live = stack, loss, ridges, outcome, live
+        K = loss.size
+        rows = self._rows()
+        self.W, self.b, self.owner = outcome.W[rows], outcome.b[rows], stack.owner[rows]
+        outcome.dual[live] = 0.0  # what it was, rounding may have flattered; all losses are at least 0
+        self.F = np.zeros((len(self.W), stack.n))
+        if np.any(self.W):
+            self.F += stack.forward(self.W, self.owner)
+        self.A = np.empty(self.F.shape, dtype=stack.dtype)
+        self.rho, self.off = np.zeros(len(self.W)), np.zeros(len(self.live))
+        self.spent = np.zeros(len(self.live))
+        self.price = np.zeros(len(self.live))
+        self.best, self.since = np.full(len(self.live), np.inf), np.zeros(len(self.live), dtype=int)
+        traces = {id(ridge): ridge.trace() for ridge in ridges}
+        self.faint = np.array([_FAINT * stack.n / max(traces[id(ridge)], 1e-300) for ridge in ridges])
+        self.lowest = np.full(len(self.live), np.inf)
+        self.own: dict[int, Hessian] = {}
+        self.pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for i, g in enumerate(self.live):
+            one = slice(i * K, (i + 1) * K)
+            squares = (float(np.sum(self.W[one] ** 2)), 0.0, 0.0)
+            self._keep(i, loss.search(g, self.F[one], None, self.b[one], squares, np.inf, self.precise))
+        self.level = _level(self.rho)
+        self.g = self._gradient()
+
+    def _rows(self) -> np.ndarray:
+        """Rows of the live groups in the outcome."""
+        return (self.live[:, None] * self.loss.size + np.arange(self.loss.size)).ravel()
+
+    def _keep(self, i: int, point: Point) -> None:
+        """Take what was found on a line as the place where group `i` is."""
+        K = self.loss.size
+        rows = slice(i * K, (i + 1) * K)
+        self.b[rows] = point.at[1:]
+        self.A[rows] = point.A
+        self.rho[rows] = point.h.mean(axis=1)
+        self.outcome.value[self.live[i]] = point.value
+        self.off[i] = np.abs(point.slope[1:]).sum()
+        curved = [int(self._curved(h, r).sum()) for r, h in enumerate(point.h, rows.start)]
+        # Both in units of one multiplication for each entry of X.
+        self.price[i] = sum(Hessian.price(k, self.stack.d) for k in curved) / (self.stack.n * self.stack.d)
+
+    def _gradient(self) -> np.ndarray:
+        return self.W - self.stack.backward(self.A, self.owner)
+
+    def judge(self, tol: float, max_iter: int) -> np.ndarray:
+        """Bring the bounds up to date and write down where all stand; say which groups are done."""
+        out, live, rows = self.outcome, self.live, self._rows()
+        # What the intercept's slope may hide, if it is less than 1 from its best.
+        bound = out.value[live] - 0.5 * self._sum(self.g * self.g) - self.off
+        out.dual[live] = np.maximum(out.dual[live], bound)
+        out.W[rows], out.b[rows] = self.W, self.b
+        gap = out.gap[live]
+        behind = (out.value[live] - bound) / np.maximum(out.value[live], np.finfo(np.float64).tiny)
+        better = (behind < 0.8 * self.best) | (out.value[live] < 0.999 * self.lowest)
+        self.best = np.where(better, np.minimum(behind, self.best), self.best)
+        self.lowest = np.where(better, out.value[live], self.lowest)
+        self.since = np.where(better, 0, self.since + 1)
+        return (gap <= tol) | (out.n_iter[live] >= max_iter) | (self.since >= _PATIENCE)
+
+    def _sum(self, M: np.ndarray) -> np.ndarray:
+        """Sums over all entries of each group."""
+        return M.reshape(len(self.live), -1).sum(axis=1)
+
+    def _spread(self, v: np.ndarray) -> np.ndarray:
+        return np.repeat(v, self.loss.size)[:, None]
+
+    def drop(self, groups: np.ndarray) -> None:
+        """Forget the groups that are done."""
+        kept = np.repeat(~groups, self.loss.size)
+        numbers = np.cumsum(kept) - 1
+        self.own = {int(numbers[r]): hessian for r, hessian in self.own.items() if kept[r]}
+        self.live, self.spent, self.price = self.live[~groups], self.spent[~groups], self.price[~groups]
+        self.best, self.since, self.off = self.best[~groups], self.since[~groups], self.off[~groups]
+        self.lowest = self.lowest[~groups]
+        for name in ("W", "b", "owner", "F", "A", "rho", "level", "g"):
+            setattr(self, name, getattr(self, name)[kept])
+        self.pairs = [(s[kept], t[kept], r[~groups]) for s, t, r in self.pairs]
+
+    def step(self) -> None:
+        """One step of all live groups."""
+        out, K = self.outcome, self.loss.size
+        self._invest()
+        P = self._direction()
+        U = self.stack.forward(P, self.owner)
+        ww, wp, pp = self._sum(self.W * self.W), self._sum(self.W * P), self._sum(P * P)
+        s = np.empty(len(self.live))
+
+        def move(i: int) -> None:
+            rows = slice(i * K, (i + 1) * K)
+            squares = (float(ww[i]), float(wp[i]), float(pp[i]))
+            before = out.value[self.live[i]]
+            point = self.loss.search(self.live[i], self.F[rows], U[rows], self.b[rows], squares, before, self.precise)
+            s[i] = point.at[0]
+            self.F[rows] += s[i] * U[rows]
+            self.W[rows] += s[i] * P[rows]
+            self._keep(i, point)
+
+        for_each(len(self.live), move)
+        before, self.g = self.g, self._gradient()
+        S, T = self._spread(s) * P, self.g - before
+        st = self._sum(S * T)
+        # Strong convexity promises s.t >= s.s; less is rounding, and no curvature.
+        sound = st > 0.5 * self._sum(S * S)
+        self.pairs = [*self.pairs, (S, T, np.where(sound, 1.0 / np.where(sound, st, 1.0), 0.0))][-_MEMORY:]
+        out.n_iter[self.live] += 1
+        self.spent += max(len(self.W), _THIN) * 4.0 / len(self.live)
+        level = _level(self.rho)
+        self.level = np.where(np.abs(level - self.level) > 1, level, self.level)
+
+    def _invest(self) -> None:
+        """Factor the Hessians of groups that have spent as much on steps."""
+        K = self.loss.size
+        for i in np.flatnonzero(self.spent > self.price):
+            if sum(hessian.nbytes for hessian in self.own.values()) > _OWN_BYTES:
+                break
+            rows = np.arange(i * K, (i + 1) * K)
+            squares = (0.0, 0.0, 0.0)
+            h = self.loss.search(self.live[i], self.F[rows], None, self.b[rows], squares, np.inf, 1.0).h
+            for j, r in enumerate(rows.tolist()):
+                self.own[r] = self._hessian(r, h[j])
+            self.spent[i] = 0.0
+            if K == 1:
+                for _, _, r in self.pairs:
+                    r[i] = 0.0  # steps from elsewhere know less than the whole Hessian of here
+
+    def _curved(self, h: np.ndarray, r: int) -> np.ndarray:
+        """Rows that count in the Hessian of learner `r`, by the curvatures `h` (n,) of its losses there."""
+        return h > min(_FLAT * h.max(), self.faint[self.owner[r]])
+
+    def _hessian(self, r: int, h: np.ndarray) -> Hessian:
+        """Hessian of one learner at curvatures `h` (n,) of its losses; the intercept follows the weights."""
+        stack, problem = self.stack, int(self.owner[r])
+        curved = np.flatnonzero(self._curved(h, r))
+        weight = h[curved].astype(stack.dtype)
+        X = stack.X[curved]
+        total = max(float(weight.sum()), np.finfo(np.float64).tiny)
+        centre = (weight / total).astype(stack.dtype) @ X
+        # Of the mean only what a penalised intercept leaves.
+        rest = (centre - stack.shift[problem]) * np.sqrt(self.loss.penalty * total / (self.loss.penalty + total))
+        return Hessian(X, centre, rest, stack.factor[problem], weight, stack.dtype)
+
+    def _direction(self) -> np.ndarray:
+        """L-BFGS: the two loops of [1]_, for each group on its own."""
+        q = self.g.copy()
+        shares = []
+        for S, T, r in reversed(self.pairs):
+            share = r * self._sum(S * q)
+            q -= self._spread(share) * T
+            shares.append(share)
+        q = self._precondition(q)
+        for (S, T, r), share in zip(self.pairs, reversed(shares), strict=True):
+            q += self._spread(share - r * self._sum(T * q)) * S
+        # Rounding can spoil the history; then the preconditioned gradient is still a way down.
+        spoilt = ~(self._sum(q * self.g) > 0)
+        if spoilt.any():
+            rows = np.repeat(spoilt, self.loss.size)
+            q[rows] = self._precondition(self.g)[rows]
+            for _, _, r in self.pairs:
+                r[spoilt] = 0.0
+        return -q
+
+    def _precondition(self, V: np.ndarray) -> np.ndarray:
+        out = np.empty_like(V)
+        shared = np.ones(len(V), dtype=bool)
+        for r, hessian in self.own.items():
+            shared[r] = False
+            out[r] = hessian.solve(V[r])
+        which = {id(ridge): ridge for ridge in self.ridges}
+        key = np.array([id(self.ridges[problem]) for problem in self.owner])
+        for ridge in which.values():
+            mine = shared & (key == id(ridge))
+            for level in np.unique(self.level[mine]):
+                rows = mine & (self.level == level)
+                out[rows] = ridge.solve(V[rows], int(level))
+        return out
+
+
+def _level(rho: np.ndarray) -> np.ndarray:
+    """Round to powers of 2, which lets learners share a factor."""
+    return np.rint(np.log2(np.maximum(rho, 1e-30))).astype(int)

@@ -1,0 +1,363 @@
+"""Solve many linear problems over one X: sorted by their columns, each sort in the same products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fusionfer.exceptions import DataError, unknown_name
+from fusionfer.heads.linear._descent import Outcome, descend
+from fusionfer.heads.linear._hinge import HingeLearners, alternate, finish
+from fusionfer.heads.linear._losses import Binary, Softmax
+from fusionfer.heads.linear._problem import LOSSES, LinearProblem, LinearSolution, SoftmaxProblem
+from fusionfer.heads.linear._ridge import Gram, Ridge
+from fusionfer.heads.linear._stack import Stack
+
+__all__ = ["gram_matrix", "solve_linear", "solve_many", "solve_softmax", "solve_softmax_many"]
+
+_BATCH_BYTES = 1 << 28  # the scores of all learners that are solved together
+_ALIKE = 1.25  # ratio of scalings that may share a preconditioner
+
+Progress = Callable[[int, int, str], None]
+
+
+def solve_linear(
+    X: np.ndarray,
+    Y: np.ndarray,
+    c: np.ndarray,
+    *,
+    loss: str,
+    tol: float = 1e-3,
+    max_iter: int = 1000,
+    penalize_intercept: bool = False,
+    backend: str = "numpy",
+) -> LinearSolution:
+    """Minimise 1/2 ||w||^2 + sum_i c_i loss(y_i (x_i.w + b)) for every column of `Y`.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64, shape (n, d)
+        Finite. Never copied as a whole, so it may be a memory map; products run in its dtype, sums in float64.
+    Y : ndarray, shape (n, K)
+        +1, -1, or 0 where a row takes no part in a learner.
+    c : ndarray, shape (n,) or (n, K)
+        Cost of each row, at least 0.
+    loss : {"hinge", "squared_hinge", "logistic"}
+        Of the margin m: max(0, 1 - m), max(0, 1 - m)^2, log(1 + exp(-m)).
+    tol : float
+        Relative duality gap at which a learner is done.
+    max_iter : int
+        Most steps for each learner.
+    penalize_intercept : bool
+        Whether b^2 / 2 is added, as LIBLINEAR does; by default the intercept is free.
+    backend : {"numpy", "torch"}
+        Library of the products with X.
+
+    Returns
+    -------
+    LinearSolution
+
+    Raises
+    ------
+    DataError
+        If shapes, labels or costs do not fit, or X is not finite.
+    UnknownNameError
+        If the loss or the backend is not known.
+
+    Examples
+    --------
+    >>> X = np.array([[-2.0], [-1.0], [1.0], [3.0]])
+    >>> fit = solve_linear(X, np.array([[-1], [-1], [1], [1]]), np.full(4, 10.0), loss="hinge", tol=1e-9)
+    >>> np.round([fit.coef[0, 0], fit.intercept[0], fit.objective[0]], 6) + 0.0
+    array([1. , 0. , 0.5])
+    """
+    options: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "backend": backend}
+    return solve_many(X, [LinearProblem(Y, c)], loss=loss, penalize_intercept=penalize_intercept, **options)[0]
+
+
+def solve_softmax(
+    X: np.ndarray,
+    y_index: np.ndarray,
+    n_classes: int,
+    c: np.ndarray,
+    *,
+    tol: float = 1e-3,
+    max_iter: int = 1000,
+    penalize_intercept: bool = False,
+    backend: str = "numpy",
+) -> LinearSolution:
+    """Minimise 1/2 ||W||^2 + sum_i c_i (log sum_k exp(s_ik) - s_i,y_i), with s_i = W x_i + b.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64, shape (n, d)
+        As in `solve_linear`.
+    y_index : ndarray of int, shape (n,)
+        Number of the class of each row, or -1 where a row takes no part.
+    n_classes : int
+        At least 2.
+    c : ndarray of shape (n,)
+        Cost of each row, at least 0.
+    tol, max_iter, penalize_intercept, backend
+        As in `solve_linear`.
+
+    Returns
+    -------
+    LinearSolution
+        With one objective, gap and count for all classes; free intercepts have mean 0.
+    """
+    problem = SoftmaxProblem(y_index, n_classes, c)
+    options: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "backend": backend}
+    return solve_softmax_many(X, [problem], penalize_intercept=penalize_intercept, **options)[0]
+
+
+def solve_many(
+    X: np.ndarray,
+    problems: Sequence[LinearProblem],
+    *,
+    loss: str,
+    tol: float = 1e-3,
+    max_iter: int = 1000,
+    penalize_intercept: bool = False,
+    backend: str = "numpy",
+    gram: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> list[LinearSolution]:
+    """Solve several problems over the same X, each as `solve_linear` would solve it alone.
+
+    All learners of all problems with the same columns are rows of the same products, and leave them when they are
+    done. One Gram matrix serves all: that of a block of columns is a part of it, and that of a training fold is near
+    enough to that of all rows to precondition with.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64, shape (n, D)
+        As in `solve_linear`.
+    problems : sequence of LinearProblem
+        Held-out rows are 0 in `Y`, or have cost 0.
+    loss, tol, max_iter, penalize_intercept, backend
+        As in `solve_linear`.
+    gram : ndarray of shape (D, D), optional
+        From `gram_matrix`, where several calls share X.
+    progress : callable, optional
+        Called with the number of learners done, the number of all, and "learners".
+
+    Returns
+    -------
+    list of LinearSolution
+        In the order of `problems`.
+    """
+    if loss not in LOSSES:
+        raise unknown_name("loss", loss, LOSSES, plural="losses")
+    X = _checked(X)
+    ready = [problem.checked(*X.shape) for problem in problems]
+    counts = [problem.Y.shape[1] for problem in ready]
+    solver = _hinge_batch if loss == "hinge" else _binary_batch
+    options: dict[str, Any] = {"loss": loss, "tol": tol, "max_iter": max_iter, "penalty": float(penalize_intercept)}
+    return _in_batches(X, ready, counts, solver, backend, gram, progress, options)
+
+
+def solve_softmax_many(
+    X: np.ndarray,
+    problems: Sequence[SoftmaxProblem],
+    *,
+    tol: float = 1e-3,
+    max_iter: int = 1000,
+    penalize_intercept: bool = False,
+    backend: str = "numpy",
+    gram: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> list[LinearSolution]:
+    """Solve several multinomial problems over the same X; see `solve_many` and `solve_softmax`.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64, shape (n, D)
+        As in `solve_linear`.
+    problems : sequence of SoftmaxProblem
+        Held-out rows have class -1, or cost 0.
+    tol, max_iter, penalize_intercept, backend, gram, progress
+        As in `solve_many`.
+
+    Returns
+    -------
+    list of LinearSolution
+        In the order of `problems`.
+    """
+    X = _checked(X)
+    ready = [problem.checked(*X.shape) for problem in problems]
+    counts = [problem.n_classes for problem in ready]
+    options: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "penalty": float(penalize_intercept)}
+    return _in_batches(X, ready, counts, _softmax_batch, backend, gram, progress, options)
+
+
+def gram_matrix(X: np.ndarray) -> np.ndarray:
+    """Centred Gram matrix of X, lower triangle: what calls of `solve_many` with the same X can share.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64, shape (n, D)
+
+    Returns
+    -------
+    ndarray of the dtype of X, shape (D, D)
+    """
+    return Gram(_checked(X)).block(slice(0, X.shape[1]), X.dtype)
+
+
+def _checked(X: np.ndarray) -> np.ndarray:
+    """X as something that matrix products take as it is."""
+    X = np.asarray(X)
+    if X.ndim != 2 or 0 in X.shape:
+        msg = f"X must have two dimensions, with rows and columns, got shape {X.shape}."
+        raise DataError(msg)
+    if X.dtype not in (np.float32, np.float64):
+        X = X.astype(np.float64)
+    if X.dtype.byteorder not in "=|" or X.itemsize not in X.strides:
+        X = np.ascontiguousarray(X, dtype=X.dtype.newbyteorder("="))
+    return X
+
+
+def _in_batches(
+    X: np.ndarray,
+    problems: list[Any],
+    counts: list[int],
+    solver: Callable[..., list[LinearSolution]],
+    backend: str,
+    given: np.ndarray | None,
+    progress: Progress | None,
+    options: dict[str, Any],
+) -> list[LinearSolution]:
+    """Solve those of the same columns, and number of classes, together; as many as memory should hold."""
+    gram = Gram(X, given)
+    done = 0
+
+    def told(learners: int) -> None:
+        nonlocal done
+        done += learners
+        if progress is not None:
+            progress(done, sum(counts), "learners")
+
+    limit = max(1, _BATCH_BYTES // (8 * len(X)))
+    batches: dict[Any, list[list[int]]] = {}
+    for i, problem in enumerate(problems):
+        alike = batches.setdefault((problem.columns.start, problem.columns.stop, problem.alike), [[]])
+        if alike[-1] and sum(counts[j] for j in alike[-1]) + counts[i] > limit:
+            alike.append([])
+        alike[-1].append(i)
+    found: dict[int, LinearSolution] = {}
+    for (start, stop, _), alike in batches.items():
+        ridges = _Ridges(gram, slice(start, stop), bool(options["penalty"]))
+        for batch in alike:
+            chosen = [problems[i] for i in batch]
+            size = [counts[i] for i in batch]
+            stacks = [Stack(X[:, start:stop], chosen, size, backend)]
+            if X.dtype != np.float64:
+                stacks.append(Stack(X[:, start:stop], chosen, size, exact=True))
+            solved = solver(stacks, chosen, [ridges.of(p) for p in chosen], told, **options)
+            found.update(zip(batch, solved, strict=True))
+    return [found[i] for i in range(len(problems))]
+
+
+class _Ridges:
+    """One preconditioner for all problems whose scalings are alike, as those of folds are."""
+
+    def __init__(self, gram: Gram, columns: slice, penalized: bool) -> None:
+        self.gram, self.columns, self.penalized = gram, columns, penalized
+        self.made: list[Ridge] = []
+
+    def of(self, problem: Any) -> Ridge:
+        d = self.columns.stop - self.columns.start
+        factor = np.ones(d) if problem.factor is None else problem.factor
+        shift = np.zeros(d) if problem.shift is None else problem.shift
+        for ridge in self.made:
+            known = ridge.factor
+            if np.all((factor <= known * _ALIKE) & (known <= factor * _ALIKE)):
+                return ridge
+        self.made.append(Ridge(self.gram, self.columns, shift, factor, self.penalized))
+        return self.made[-1]
+
+
+def _binary_batch(
+    stacks: list[Stack],
+    problems: list[LinearProblem],
+    ridges: list[Ridge],
+    told: Callable[[int], None],
+    **options: Any,
+) -> list[LinearSolution]:
+    Y, costs = _learners(problems)
+    loss = Binary(options["loss"], Y, costs, options["penalty"])
+    outcome = Outcome.start(np.array([cost.sum() for cost in costs]), 1, stacks[0].d)
+    return _split(problems, _descend(stacks, loss, ridges, outcome, told, options))
+
+
+def _hinge_batch(
+    stacks: list[Stack],
+    problems: list[LinearProblem],
+    ridges: list[Ridge],
+    told: Callable[[int], None],
+    **options: Any,
+) -> list[LinearSolution]:
+    Y, costs = _learners(problems)
+    learners = HingeLearners(Y, costs, stacks[0].d, options["penalty"])
+    limits = {"tol": options["tol"], "max_iter": options["max_iter"]}
+    alpha, rho = alternate(stacks[0], learners, ridges, told=told, **limits)
+    for r in np.flatnonzero(learners.gap > options["tol"]).tolist():
+        for stack in stacks:
+            if learners.gap[r] > options["tol"] and learners.n_iter[r] < options["max_iter"]:
+                alpha[r] = finish(stack, learners, r, alpha[r], rho[r], **limits)
+        told(1)
+    return _split(problems, (learners.W, learners.b, learners.primal, learners.gap, learners.n_iter))
+
+
+def _learners(problems: list[LinearProblem]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Labels (R, n), and costs (n,) of each, of the learners of all problems."""
+    Y = np.concatenate([problem.Y.T for problem in problems])
+    return Y, [problem.cost(k) for problem in problems for k in range(problem.Y.shape[1])]
+
+
+def _split(problems: list[LinearProblem], parts: tuple[np.ndarray, ...]) -> list[LinearSolution]:
+    ends = np.cumsum([problem.Y.shape[1] for problem in problems])
+    return [
+        LinearSolution(*(part[end - p.Y.shape[1] : end] for part in parts))
+        for end, p in zip(ends, problems, strict=True)
+    ]
+
+
+def _softmax_batch(
+    stacks: list[Stack],
+    problems: list[SoftmaxProblem],
+    ridges: list[Ridge],
+    told: Callable[[int], None],
+    **options: Any,
+) -> list[LinearSolution]:
+    K = problems[0].n_classes
+    loss = Softmax([p.y_index for p in problems], [p.c for p in problems], K, options["penalty"])
+    scale = np.array([p.c.sum() for p in problems])
+    outcome = Outcome.start(scale, K, stacks[0].d)
+    W, b, *rest = _descend(stacks, loss, ridges, outcome, lambda done: told(K * done), options)
+    return [
+        LinearSolution(W[i * K : (i + 1) * K], b[i * K : (i + 1) * K], *(part[[i]] for part in rest))
+        for i in range(len(problems))
+    ]
+
+
+def _descend(
+    stacks: list[Stack],
+    loss: Binary | Softmax,
+    ridges: list[Ridge],
+    outcome: Outcome,
+    told: Callable[[int], None],
+    options: dict[str, Any],
+) -> tuple[np.ndarray, ...]:
+    """In the dtype of X, and in float64 for those that its rounding stopped."""
+    for stack in stacks:
+        descend(stack, loss, ridges, outcome, tol=options["tol"], max_iter=options["max_iter"], told=told)
+        told = _silent
+    return outcome.W, outcome.b, outcome.value, outcome.gap, outcome.n_iter
+
+
+def _silent(done: int) -> None:
+    """Those that are solved again were counted before."""

@@ -1,0 +1,110 @@
+"""From mean scores to a winner, and to the sentence that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["decide", "params_text"]
+
+
+def decide(
+    means: Mapping[str, float],
+    widths: Mapping[str, int],
+    params: Mapping[str, Mapping[str, Any]],
+    *,
+    min_gain: float,
+    measure: str,
+    n_folds: int,
+) -> tuple[str, str]:
+    """Choose among candidates.
+
+    Parameters
+    ----------
+    means : mapping of str to float
+        Mean score of each candidate: the singles, and the hybrid last if there is more than one single.
+    widths : mapping of str to int
+        Number of columns of each candidate.
+    params : mapping of str to mapping
+        Parameters that the search chose for each candidate; empty without a search.
+    min_gain : float
+        What the hybrid must gain over the best single.
+    measure : str
+        What the scores are called.
+    n_folds : int
+        Number of folds.
+
+    Returns
+    -------
+    selected, reason : str
+        The winner's name, and one sentence with figures.
+
+    Examples
+    --------
+    >>> decide({"a": 0.5}, {"a": 3}, {"a": {"C": 0.1}}, min_gain=0.0, measure="accuracy", n_folds=5)
+    ('a', 'Kept a with C=0.1: the only block, mean accuracy 0.500 over 5 folds.')
+    """
+    figure = _figures(means)
+    chosen = {name: params_text(values) for name, values in params.items()}
+    # What stands in brackets behind a rival: its score, and the parameters that it was given.
+    rated = {name: ", ".join(filter(None, (figure[name], chosen[name]))) for name in means}
+    singles = list(means) if len(means) == 1 else list(means)[:-1]
+    single = min(singles, key=lambda name: (-means[name], widths[name]))
+    rest = [name for name in singles if name != single]
+
+    def kept(name: str) -> str:
+        return f"Kept {name} with {chosen[name]}" if chosen[name] else f"Kept {name}"
+
+    if not rest:
+        return single, f"{kept(single)}: the only block, mean {measure} {figure[single]} over {n_folds} folds."
+    hybrid = list(means)[-1]
+    if means[hybrid] - means[single] > min_gain + 1e-12:
+        beaten = _listed([f"{name} ({rated[name]})" for name in singles])
+        figures = f"mean {measure} {figure[hybrid]} over {n_folds} folds"
+        return hybrid, f"{kept(hybrid)}: {figures} beats {beaten} by more than {min_gain:g}."
+    others = _listed([f"{name} reaches {figure[name]}{chosen[name] and f' ({chosen[name]})'}" for name in rest])
+    even = [name for name in rest if means[name] == means[single]]
+    tie = f"; of equals the one with fewer columns ({widths[single]})" if even else ""
+    return single, (
+        f"{kept(single)}: mean {measure} {figure[single]} over {n_folds} folds; {hybrid} ({rated[hybrid]}) does not "
+        f"beat it by more than {min_gain:g}, and {others}{tie}."
+    )
+
+
+def params_text(params: Mapping[str, Any]) -> str:
+    """Write parameters as they would be typed.
+
+    Parameters
+    ----------
+    params : mapping of str to object
+        Values by name.
+
+    Returns
+    -------
+    str
+        Empty if there are none.
+
+    Examples
+    --------
+    >>> params_text({"C": np.float64(0.1), "loss": "hinge"})
+    "C=0.1, loss='hinge'"
+    """
+    return ", ".join(
+        f"{name}={value.item() if isinstance(value, np.generic) else value!r}" for name, value in params.items()
+    )
+
+
+def _figures(means: Mapping[str, float]) -> dict[str, str]:
+    """Write the means with three decimals, or as many more as it takes to tell different ones apart."""
+    for digits in range(3, 10):
+        figures = {name: f"{mean:.{digits}f}" for name, mean in means.items()}
+        if len(set(figures.values())) == len(set(means.values())):
+            break
+    return figures
+
+
+def _listed(parts: list[str]) -> str:
+    """Join as in a sentence."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,41 @@
+"""The norm of a tree is that of its leaves, and steps keep to their bounds."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from fusionfer.heads.boosting._norm import NORMS, step_factors, tree_norms
+
+
+def test_norm_over_rows_is_the_norm_over_leaves():
+    """Summed over rows it is sqrt(sum_j S_j^2 / V_j / sum_j V_j) over leaves with w_j = -S_j / V_j."""
+    rng = np.random.default_rng(0)
+    leaf, g, h = rng.integers(0, 5, 60), rng.normal(size=60), rng.uniform(0.1, 1, 60)
+    S, V = np.bincount(leaf, g), np.bincount(leaf, h)
+    expected = np.sqrt(np.sum(S**2 / V) / V.sum())
+    found = tree_norms((-S / V)[leaf][:, None].astype(np.float32), h[:, None].astype(np.float32))
+    assert_allclose(found, [expected], rtol=1e-6)
+
+
+def test_bounded_and_damped_steps():
+    """A bounded step is shorter than eta tau and a damped one than eta; both rise with the tree and begin as eta w."""
+    norms = np.geomspace(1e-6, 1e6, 50)
+    for norm, bound in [("bounded", 0.3 * 0.25), ("damped", 0.3)]:
+        steps = norms * step_factors(norms, 0.3, norm, 0.25)
+        assert np.all(steps < bound * (1 + 1e-12))
+        assert np.all(np.diff(steps) >= 0)
+        assert_allclose(steps[-1], bound, rtol=1e-5)
+        assert_allclose(steps[0], 0.3 * norms[0], rtol=1e-5)
+
+
+def test_without_norm_the_step_is_eta():
+    """None leaves plain shrinkage."""
+    assert step_factors(np.array([0.1, 9.0]), 0.3, None, 0.25).tolist() == [0.3, 0.3]
+    assert None not in NORMS
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_tree_without_leaves_is_harmless(norm):
+    """The norm 0 of a tree that found nothing gives a finite factor."""
+    outputs, hessian = np.zeros((4, 1), np.float32), np.full((4, 1), 1e-16, np.float32)
+    assert step_factors(tree_norms(outputs, hessian), 0.5, norm, 0.1).tolist() == [0.5]
