@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import (
     batch_size_option,
     device_option,
+    engine_option,
     lock_option,
     max_pixels_option,
     quiet_option,
@@ -17,9 +18,13 @@ from .options import (
     wait_option,
 )
 from .progress import progress_bar
+from .sharding import one_of_several, print_next_step
 from .stopping import stopping
 from .tables import print_table
 from .wording import as_options
+
+if TYPE_CHECKING:
+    from fusionfer.extraction import Team
 
 SKIPS_SHOWN = 1000
 
@@ -74,6 +79,7 @@ SKIPS_SHOWN = 1000
 )
 @max_pixels_option
 @device_option
+@engine_option
 @batch_size_option
 @seed_option
 @click.option(
@@ -84,6 +90,7 @@ SKIPS_SHOWN = 1000
 @wait_option
 @lock_option
 @quiet_option
+@one_of_several
 def extract(
     data: Path,
     backbones: tuple[str, ...],
@@ -101,12 +108,14 @@ def extract(
     on_error: str,
     max_pixels: int,
     device: str,
+    engine: str,
     batch_size: int,
     seed: int,
     split_seed: int | None,
     wait: float,
     lock: bool,
     quiet: bool,
+    team: Team | None,
 ) -> int:
     """Run faces through backbones once; keep the activations.
 
@@ -136,11 +145,11 @@ def extract(
         on_error=on_error,
         max_pixels=max_pixels,
     )
-    for note in faces.notes:
+    for note in faces.notes if team is None or team.first else ():
         click.echo(f"fusionfer: {note}", err=True)
     folder = cache or Path("features_cache") / (data.resolve().stem if data.is_file() else data.resolve().name)
     with progress_bar(quiet) as progress, stopping() as stop:
-        report = extract_to_cache(
+        report = (extract_to_cache if team is None else team.extract)(
             faces,
             backbones,
             levels,
@@ -149,6 +158,7 @@ def extract(
             size=size,
             batch_size=batch_size,
             device=device,
+            engine=engine,
             on_error=on_error,
             seed=seed,
             wait=wait,
@@ -156,13 +166,18 @@ def extract(
             progress=progress,
             stop=stop,
         )
+    if report is None:  # rank 0 tells of all
+        return 0
     skipped = [*faces.skipped, *report.skipped]
-    print_table(
-        ["block", "file", "what happened"],
-        [[block, report.files[block].name, report.explanations[block]] for block in report.files],
-        title=f"{_contents(faces)}, in {folder}",
-    )
-    if report.computed:
+    shard = "" if report.n == len(faces) else f"{report.n:,} of "
+    first = team is None or team.first
+    if first:
+        print_table(
+            ["block", "file", "what happened"],
+            [[block, report.files[block].name, report.explanations[block]] for block in report.files],
+            title=f"{shard}{_contents(faces)}, in {report.cache}",
+        )
+    if first and report.computed:
         rate = report.computed / max(report.seconds, 1e-9)
         click.echo(f"Computed {report.computed:,} faces in {report.seconds:,.1f} s ({rate:,.1f} faces/s).")
     for sample, reason in skipped[:SKIPS_SHOWN]:
@@ -172,7 +187,9 @@ def extract(
         click.echo(f"fusionfer: skipped {len(skipped)} of {len(faces) + len(faces.skipped)} samples{more}.", err=True)
     failed = {sample for sample, _ in report.skipped}
     usable = faces.take([i for i, sample in enumerate(faces.ids.tolist()) if sample not in failed])
-    if len(usable.classes) > 1:
+    if team is not None and report.cache != folder:
+        print_next_step(team)
+    elif first and len(usable.classes) > 1:
         click.echo(f"Next: fusionfer fit {folder} --head ecoc --out {folder.name}.fusionfer")
     return 3 if skipped else 0
 

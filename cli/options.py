@@ -10,6 +10,7 @@ __all__ = [
     "batch_size_option",
     "cache_argument",
     "device_option",
+    "engine_option",
     "json_option",
     "lock_option",
     "max_pixels_option",
@@ -35,6 +36,14 @@ trust_option = click.option(
 
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto (cuda, then mps, then cpu) or a torch device."
+)
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["torch", "openvino", "onnxruntime", "auto"]),
+    default="torch",
+    show_default=True,
+    help="What runs the networks; auto takes the fastest that is installed. A cache goes on with its own.",
 )
 
 batch_size_option = click.option(

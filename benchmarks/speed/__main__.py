@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.speed._timing import Report, machine
 
-BENCHMARKS = ("extract", "decode", "cache", "fit", "boosting", "linear")
+BENCHMARKS = ("extract", "engines", "decode", "cache", "fit", "boosting", "linear")
 
 
 def main() -> None:
@@ -48,6 +48,8 @@ def _run(name: str, options: argparse.Namespace) -> Iterator[Report]:
     module = importlib.import_module(f"benchmarks.speed._{name}")
     if name == "extract":
         return module.run(options.rounds, options.images, tuple(options.memory))
+    if name == "engines":
+        return module.run(options.rounds, options.images)
     if name == "decode":
         return module.run(options.rounds)
     if name == "cache":

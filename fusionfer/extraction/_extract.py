@@ -19,13 +19,14 @@ import torch
 from fusionfer.backbones import Backbone
 from fusionfer.cache import CacheFolder, FeatureFile, RowTable, block_name, read_feature_file
 from fusionfer.exceptions import DataError, ExtractionInterrupted, ImageError
+from fusionfer.extraction._continuing import engine_of_file, on_engine
 from fusionfer.extraction._forward import Progress, Vectors, crew_of, find_device, forward
 from fusionfer.extraction._request import block_key, parse_requests
 from fusionfer.extraction._sharding import Shard
 from fusionfer.extraction._workers import Crew
 from fusionfer.features import Features
 from fusionfer.images import FaceSet
-from fusionfer.networks import LoadedBackbone, load_backbone
+from fusionfer.networks import LoadedBackbone, engine_versions, find_engine, load_backbone
 
 __all__ = ["BATCH_SIZE", "ExtractionReport", "extract", "extract_to_cache", "one_pass", "run_record", "watched"]
 
@@ -104,6 +105,7 @@ def extract_to_cache(
     size: int | None = None,
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
+    engine: str = "torch",
     on_error: str = "fail",
     seed: int = 0,
     timeout: float = 30.0,
@@ -134,6 +136,10 @@ def extract_to_cache(
         of threads; a resumed run keeps the batch size it began with.
     device : str
         ``auto`` (cuda, then mps, then cpu) or a torch device.
+    engine : {"torch", "openvino", "onnxruntime", "auto"}
+        What runs the networks; "auto" takes the fastest that is installed for the device. Features of different engines
+        agree within ``fusionfer.networks.ENGINE_BOUND`` of their largest number. A file keeps to the engine by which it
+        was begun.
     on_error : {"fail", "skip"}
         What to do with a picture that cannot be used; skipped ones are recorded with their reason, and tried again by a
         later run that must not skip, or by which they can be decoded.
@@ -175,6 +181,8 @@ def extract_to_cache(
         raise DataError(msg)
     torch_device = find_device(device)
     requests = parse_requests(backbones, levels, weights, size)
+    own_modules = any(request.backbone.module is not None for request in requests)
+    engine = find_engine(engine, torch_device, own_modules=own_modules)
     for request in requests:  # a preprocessing without description is refused before any weights are loaded
         block_key(request.backbone, request.levels[0], "", faces.decoder)
     progress = watched(progress, stop)
@@ -202,23 +210,30 @@ def extract_to_cache(
                 }
                 for one in loaded for level, dim in one.dims.items()
             }  # fmt: skip
-            share = shard.take(folder, faces, rows, keys, batch_size=batch_size, retry_failed=on_error == "fail")
+            share = shard.take(
+                folder, faces, rows, keys, batch_size=batch_size, engine=engine, device=torch_device.type,
+                retry_failed=on_error == "fail",
+            )  # fmt: skip
             faces, rows, there, shard_record = share.faces, share.rows, share.there, share.record
             if len(there) < len(keys):
                 folder = share.folder
                 stack.enter_context(folder.lock(wait, required=lock))
         jobs: dict[tuple[str, str], FeatureFile] = {}
+        engines: dict[tuple[str, str], str] = {}
         for one in loaded:
             for level, dim in one.dims.items():
-                if (one.backbone.name, level) in there:
+                name = one.backbone.name, level
+                if name in there:
                     continue
+                key = block_key(one.backbone, level, one.weights["sha256"], faces.decoder)
+                engines[name] = engine_of_file(folder, *name, {**key, "dim": dim}) or engine
                 ask = functools.partial(
                     folder.prepare,
                     backbone=one.backbone.name,
                     level=level,
                     dim=dim,
-                    key=block_key(one.backbone, level, one.weights["sha256"], faces.decoder),
-                    record={**run_record(one, faces, batch_size, torch_device, crew), **shard_record},
+                    key=key,
+                    record={**run_record(one, faces, batch_size, torch_device, crew, engines[name]), **shard_record},
                     rows=rows,
                     block_rows=batch_size,
                 )
@@ -226,18 +241,23 @@ def extract_to_cache(
                 if any(_usable(faces, int(row)) for row in np.flatnonzero(job.failed)):
                     job.close()
                     job = ask(retry_failed=True)
-                jobs[one.backbone.name, level] = job
+                jobs[name] = job
                 stack.callback(job.close)
-        begin = time.perf_counter()
-        computed = 0
-        # A resumed file keeps its batch size; usually there is one group and so one pass.
-        for block_rows in sorted({job.block_rows for job in jobs.values()}):
-            group = {name: job for name, job in jobs.items() if job.block_rows == block_rows}
-            computed += one_pass(
-                faces, rows, loaded, group, batch_size=block_rows, device=torch_device, crew=crew,
-                on_error=on_error, progress=progress, stop=stop,
-            )  # fmt: skip
-        seconds = time.perf_counter() - begin
+        seconds, computed = 0.0, 0
+        # A resumed file keeps its batch size and its engine; usually there is one group and so one pass.
+        kinds = {name: (job.block_rows, engines[name]) for name, job in jobs.items()}
+        for kind in sorted(set(kinds.values())):
+            group = {name: job for name, job in jobs.items() if kinds[name] == kind}
+            settings: dict[str, Any] = {
+                "batch_size": kind[0],
+                "device": torch_device,
+                "crew": crew,
+                "progress": progress,
+            }
+            networks = on_engine(loaded, group, kind[1], **settings)
+            begin = time.perf_counter()
+            computed += one_pass(faces, rows, networks, group, on_error=on_error, stop=stop, **settings)
+            seconds += time.perf_counter() - begin
         files = {block_name(*name): path for name, path in there.items()}
         explanations = {block: f"{path.name} has it already." for block, path in files.items()}
         skipped = {}
@@ -245,6 +265,8 @@ def extract_to_cache(
             block = f"{backbone}:{level}"
             job.finish()
             files[block], explanations[block] = job.path, job.explanation
+            if (its := engines[backbone, level]) != engine:
+                explanations[block] += f" It is of the engine {its}, and keeps to it."
         for path in files.values():
             stored = read_feature_file(path)
             skipped.update({str(stored.rows.ids[i]): reason for i, reason in stored.reasons.items()})
@@ -342,7 +364,7 @@ def _usable(faces: FaceSet, row: int) -> bool:
 
 
 def run_record(
-    one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.device, crew: Crew
+    one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.device, crew: Crew, engine: str
 ) -> dict[str, Any]:
     """Return what a file records of a run besides its key."""
     return {
@@ -351,9 +373,10 @@ def run_record(
         "device": str(device),
         "threads": crew.threads,
         "workers": crew.workers,
-        "engine": "torch",
+        "engine": engine,
         "data": faces.name,
-        "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None}
+        | engine_versions(engine),
     }
 
 

@@ -14,11 +14,12 @@ import numpy as np
 from fusionfer.backbones import Backbone, Preprocess, get_backbone
 from fusionfer.cache import FeatureFile, RowTable, key_differences
 from fusionfer.exceptions import CacheError, DataError, ImageError, UnknownNameError, WeightsError
+from fusionfer.extraction._continuing import on_engine
 from fusionfer.extraction._extract import one_pass, run_record, watched
 from fusionfer.extraction._forward import Progress, crew_of, find_device
 from fusionfer.extraction._request import block_key
 from fusionfer.images import FaceSet
-from fusionfer.networks import LoadedBackbone, load_backbone
+from fusionfer.networks import LoadedBackbone, find_engine, load_backbone
 
 __all__ = ["RecordedNetwork", "key_of_same_run"]
 
@@ -55,7 +56,8 @@ class RecordedNetwork:
     CacheError
         If anything of the key would differ, or the file was not extracted from images; with the fields.
     DataError
-        If a lost row's picture is not in `faces`, or is another one by now.
+        If a lost row's picture is not in `faces`, or is another one by now; or if the engine of the record is not
+        installed here.
     WeightsError
         If the weights are nowhere to be found.
     """
@@ -81,6 +83,7 @@ class RecordedNetwork:
         self.faces = _in_order_of(rows, lost, faces)
         self.rows = rows
         self.device = _device(device, record)
+        self.engine = find_engine(str(record.get("engine", "torch")), self.device, own_modules=asked.module is not None)
         source, seed = (str(weights), 0) if weights is not None else _recorded_weights(asked, record)
         self.loaded = load_backbone(
             asked, [key["level"]], weights=source, seed=seed, device=self.device, progress=self._progress,
@@ -95,7 +98,8 @@ class RecordedNetwork:
         threads = record.get("threads")
         # Bits depend on the threads inside the network, so these are as they were.
         self.crew = replace(crew, threads=threads) if isinstance(threads, int) and threads > 0 else crew
-        now = run_record(self.loaded, faces, int(record.get("batch_size", 1)), self.device, self.crew)
+        batch_size = int(record.get("batch_size", 1))
+        now = run_record(self.loaded, faces, batch_size, self.device, self.crew, self.engine)
         then = {name: value for name, value in record.items() if name != "history"}
         same = all(now.get(name) == then.get(name) for name in _DECIDES_BITS)
         self.record = then if same else {**then, **{name: now[name] for name in _DECIDES_BITS}}
@@ -115,10 +119,11 @@ class RecordedNetwork:
             When asked to stop; the batches before it are kept.
         """
         name = (self.loaded.backbone.name, _level(self.loaded))
-        return one_pass(
-            self.faces, self.rows, [self.loaded], {name: job}, batch_size=job.block_rows, device=self.device,
-            crew=self.crew, on_error="skip", progress=self._progress, stop=self._stop,
-        )  # fmt: skip
+        settings: dict[str, Any] = {
+            "batch_size": job.block_rows, "device": self.device, "crew": self.crew, "progress": self._progress
+        }  # fmt: skip
+        networks = on_engine([self.loaded], {name: job}, self.engine, **settings)
+        return one_pass(self.faces, self.rows, networks, {name: job}, on_error="skip", stop=self._stop, **settings)
 
 
 def key_of_same_run(

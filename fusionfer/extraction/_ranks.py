@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -67,13 +68,13 @@ class Rank:
         devices = torch.cuda.device_count()
         return f"cuda:{self.local_index % devices}" if name in {"auto", "cuda"} and devices and self.launched else name
 
-    def threads(self, environ: Mapping[str, str] = os.environ) -> int:
+    def threads(self, environ: Mapping[str, str] | None = None) -> int:
         """Return how many threads this rank may use: its part of the cores.
 
         torchrun sets ``OMP_NUM_THREADS=1`` where nothing is set, so that 1 says nothing; a larger number was meant.
         """
-        told = environ.get("OMP_NUM_THREADS", "1") if self.launched else str(torch.get_num_threads())
-        if told != "1":
+        environ = os.environ if environ is None else environ
+        if not self.launched or environ.get("OMP_NUM_THREADS", "1") != "1":
             return torch.get_num_threads()
         mine = environ.get("SLURM_CPUS_PER_TASK", "")
         if mine.isdigit() and "LOCAL_RANK" not in environ:
@@ -82,14 +83,15 @@ class Rank:
         return max(1, cores // self.local_count)
 
 
-def find_rank(shard: str | None = None, environ: Mapping[str, str] = os.environ) -> Rank | None:
+def find_rank(shard: str | None = None, environ: Mapping[str, str] | None = None) -> Rank | None:
     """Return which of several processes this is; None if it is alone.
 
     Parameters
     ----------
     shard : str, optional
         ``I/N`` by hand; what launchers say does not count then.
-    environ : mapping of str to str
+    environ : mapping of str to str, optional
+        By default those of this process:
         RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun and others set them; or SLURM_PROCID and
         SLURM_STEP_NUM_TASKS, as srun sets them (SLURM_NTASKS is also there for a batch script's own commands, of
         which there is one).
@@ -106,9 +108,10 @@ def find_rank(shard: str | None = None, environ: Mapping[str, str] = os.environ)
     >>> find_rank(environ={}) is None
     True
     """
+    variables: Mapping[str, str] = os.environ if environ is None else environ
 
     def number(name: str, default: str = "") -> int:
-        text = environ.get(name, default)
+        text = variables.get(name, default)
         if not re.fullmatch(r"[0-9]{1,9}", text):
             msg = f"{name} must be a number where several processes are launched; it is {text!r}."
             raise DataError(msg)
@@ -119,15 +122,15 @@ def find_rank(shard: str | None = None, environ: Mapping[str, str] = os.environ)
             return None
         asked = Shard.parse(shard)
         return Rank(asked.index, asked.count, launched=False)
-    if all(environ.get(name) for name in _TORCHRUN):
+    if all(variables.get(name) for name in _TORCHRUN):
         index, count = number("RANK"), number("WORLD_SIZE")
         local = number("LOCAL_RANK", "0"), max(1, number("LOCAL_WORLD_SIZE", "1"))
         meets = True
-    elif environ.get("SLURM_PROCID") and environ.get("SLURM_STEP_NUM_TASKS"):
+    elif variables.get("SLURM_PROCID") and variables.get("SLURM_STEP_NUM_TASKS"):
         index, count = number("SLURM_PROCID"), number("SLURM_STEP_NUM_TASKS")
-        here = re.findall(r"([0-9]+)(?:\(x[0-9]+\))?", environ.get("SLURM_STEP_TASKS_PER_NODE", ""))
+        here = re.findall(r"([0-9]+)(?:\(x[0-9]+\))?", variables.get("SLURM_STEP_TASKS_PER_NODE", ""))
         local = number("SLURM_LOCALID", "0"), max([1, *map(int, here)])
-        meets = bool(environ.get("MASTER_ADDR") and environ.get("MASTER_PORT"))
+        meets = bool(variables.get("MASTER_ADDR") and variables.get("MASTER_PORT"))
     else:
         return None
     if count < 2:
@@ -152,6 +155,8 @@ class Team:
     ----------
     told : bool
         Whether rank 0 raises the same error as this one, and so this one need not be shown.
+    open : bool
+        Whether the others are still to be met.
     shards : tuple of Path
         Folders of all shards, once it is known what they are.
     """
@@ -160,7 +165,7 @@ class Team:
         self.rank = rank
         self.told = False
         self.shards: tuple[Path, ...] = ()
-        self._open = False
+        self.open = False
         self._group: Any = None
         self._stack = contextlib.ExitStack()
 
@@ -175,13 +180,15 @@ class Team:
             torch.set_num_threads(self.rank.threads())
             if self.rank.meets:
                 self._group = self._meet(stack)
-                self._open = True
+                self.open = True
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with self._stack:
-            if self._open and isinstance(error, Exception):
+            if self.open and isinstance(error, Exception):
                 with contextlib.suppress(FusionferError):  # whatever is wrong with the others, this error is told
                     self._exchange(error=str(error) or type(error).__name__)
 
@@ -216,18 +223,18 @@ class Team:
 
         def agree(mine: dict[str, Any]) -> None:
             self.shards = shard_folders(folder.path, mine, self.rank.count)
-            if self._open:
+            if self.open:
                 self._agree(mine)
 
         report = extract_to_cache(
             faces, backbones, levels, cache=cache, device=self.rank.device(device),
             shard=replace(self.rank.shard, agree=agree), **options,
         )  # fmt: skip
-        if not self._open:
+        if not self.open:
             return report
         done = {"computed": report.computed, "seconds": report.seconds, "skipped": report.skipped}
         everyone = self._exchange(done, stop=options.get("stop"))
-        self._open = False
+        self.open = False
         if self.rank.index:
             return None
         return self._joined(folder, report, everyone, len(faces), options)
@@ -247,7 +254,7 @@ class Team:
             files={block: joined.get(path.name, path) for block, path in report.files.items()},
             explanations={
                 **report.explanations,
-                **{block: f"Made of {self.rank.count} shards, one by each process." for block in names},
+                **dict.fromkeys(names, f"Made of {self.rank.count} shards, one by each process."),
             },
             n=n,
             computed=sum(one["computed"] for one in everyone),
@@ -266,7 +273,7 @@ class Team:
             if (said := differences(first["plan"], one["plan"]))
         ]
         if wrong:
-            self._open, self.told = False, self.rank.index > 0
+            self.open, self.told = False, self.rank.index > 0
             msg = (
                 f"Not all ranks work on the same thing as rank 0 (on {first['host']}): {', '.join(wrong)}. Nothing was "
                 "computed. Give all the same data and options."
@@ -291,19 +298,17 @@ class Team:
             )
             raise DataError(msg) from error
 
-    def _exchange(
-        self, value: Any = None, error: str = "", stop: threading.Event | None = None
-    ) -> list[Any]:
+    def _exchange(self, value: Any = None, error: str = "", stop: threading.Event | None = None) -> list[Any]:
         """Return what all ranks give, once all have given it; if any gives an error, all part for good."""
         mine = json.dumps({"value": value, "error": error}).encode()
         try:
             everyone = [json.loads(one) for one in self._gather(mine, stop)]
         except RuntimeError as broken:
-            self._open = False
+            self.open = False
             raise IncompleteCacheError(self._unfinished()) from broken
         failed = {i: str(one["error"]) for i, one in enumerate(everyone) if one["error"]}
         if failed:
-            self._open = False
+            self.open = False
             self.told = self.rank.index > 0 and (not error or failed.get(0) == error)
             said = " ".join(f"Rank {i} of {self.rank.count} failed: {text}" for i, text in failed.items())
             msg = f"{said} What is finished is kept; the same command goes on from there."
@@ -318,8 +323,8 @@ class Team:
         ]  # fmt: skip
         unfinished = f" Unfinished shards: {', '.join(left)} of {self.rank.count}." if left else ""
         return (
-            f"Another rank ended without a word; it was killed, or its machine is gone.{unfinished} All batches that were "
-            "committed are kept: run the same command again to go on."
+            f"Another rank ended without a word; it was killed, or its machine is gone.{unfinished} All batches "
+            "that were committed are kept: run the same command again to go on."
         )
 
     def _gather(self, mine: bytes, stop: threading.Event | None) -> list[bytes]:
@@ -330,7 +335,9 @@ class Team:
             work = dist.all_gather(found, tensor, group=self._group, async_op=True)
             while not work.is_completed():
                 if stop is not None and stop.is_set():
-                    self._open = False
+                    self.open = False
+                    # The group's destructor would wait for the others; kept for ever, it ends with the process.
+                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._group))
                     msg = "Stopped while waiting for the other ranks; this one's shard is finished and kept."
                     raise ExtractionInterrupted(msg)
                 time.sleep(_SECONDS_BETWEEN_LOOKS)

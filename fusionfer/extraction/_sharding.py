@@ -1,4 +1,4 @@
-"""Shards: consecutive runs of whole batches of one row order, each a complete cache of its own until they are joined."""
+"""Shards: consecutive runs of whole batches of one row order, each a complete cache of its own until all are joined."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Shard:
 
     index: int
     count: int
-    agree: Callable[[dict[str, Any]], None] | None = field(default=None, compare=False)
+    agree: Callable[[dict[str, Any]], None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.count < 2 or not 0 <= self.index < self.count:
@@ -102,7 +102,7 @@ class Shard:
         batches = -(-n // batch_size)
         if batches < self.count:
             msg = (
-                f"{n} faces are {batches} batches of {batch_size}, too few for {self.count} shards, which are whole "
+                f"{n} faces in batches of {batch_size} are too few for {self.count} shards, each of which is whole "
                 "batches. Use fewer processes, or smaller batches."
             )
             raise DataError(msg)
@@ -110,7 +110,16 @@ class Shard:
         return slice(begin * batch_size, min(end * batch_size, n))
 
     def take(
-        self, cache: CacheFolder, faces: FaceSet, rows: RowTable, keys: Keys, *, batch_size: int, retry_failed: bool
+        self,
+        cache: CacheFolder,
+        faces: FaceSet,
+        rows: RowTable,
+        keys: Keys,
+        *,
+        batch_size: int,
+        engine: str,
+        device: str,
+        retry_failed: bool,
     ) -> Share:
         """Decide what is to be computed here, and where it goes.
 
@@ -123,6 +132,8 @@ class Shard:
         keys : mapping of (backbone, level) to dict
             Keys of all blocks that are asked for, with ``dim``.
         batch_size : int
+        engine, device : str
+            What computes, and on which kind of device.
         retry_failed : bool
             Whether a block with rows that are known to fail counts as unfinished.
 
@@ -134,12 +145,13 @@ class Shard:
             If there are fewer batches than shards, or from `agree`.
         """
         part = self.slice(len(rows), batch_size)
-        plan = _fingerprint(rows, batch_size)
+        plan = {"engine": engine, **_fingerprint(rows, batch_size)}
         _refuse_other_data_set(cache, rows)
         there = _there(cache, keys, rows, retry_failed=retry_failed)
         if self.agree is not None:
             blocks = {block_name(*name): key for name, key in keys.items()}
-            self.agree({**plan, "blocks": blocks, "there": sorted(block_name(*name) for name in there)})
+            there_names = sorted(block_name(*name) for name in there)
+            self.agree({**plan, "device": device, "blocks": blocks, "there": there_names})
         folders = shard_folders(cache.path, plan, self.count)
         own = RowTable(*(getattr(rows, name)[part] for name in (*_COLUMNS, "digests")))
         return Share(faces.take(range(len(faces))[part]), own, self.index, folders, there)
@@ -156,8 +168,8 @@ class Share:
         Only those of this shard.
     index : int
     folders : tuple of Path
-        Of all shards. Their names tell the row table (which data, in which order, in which batches) by its hash, so
-        that shards of different data never lie together.
+        Of all shards. Their names tell which data they are of, in which order and batches, and by which engine, by a
+        hash, so that shards of different data never lie together.
     there : dict of (str, str) to Path
         Blocks that the whole cache has already.
     """
@@ -181,7 +193,7 @@ class Share:
 
 def shard_folders(cache: Path, plan: Mapping[str, Any], count: int) -> tuple[Path, ...]:
     """Return where the shards of a cache lie, by the data that `Shard.agree` gets."""
-    told = {name: plan[name] for name in ("rows", "batch_size", *_COLUMNS, "images")}
+    told = {name: plan[name] for name in ("rows", "batch_size", "engine", *_COLUMNS, "images")}
     name = hashlib.sha256(repr(told).encode()).hexdigest()[:8]
     return tuple(cache / SHARDS / f"{name}-{i}-of-{count}" for i in range(count))
 
@@ -208,17 +220,25 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         for name, what in (("rows", "faces"), ("batch_size", "faces in a batch"))
         if one[name] != other[name]
     ]
-    said += [f"other {name}" for name in _COLUMNS if one[name] != other[name]]
-    if not said and one["images"] != other["images"]:
-        pieces = ([plan["images"][i : i + 8] for i in range(0, len(plan["images"]), 8)] for plan in (one, other))
+    said += [
+        f"{name} {other[name]} instead of {one[name]}" for name in ("engine", "device") if one[name] != other[name]
+    ]
+    if one["rows"] == other["rows"]:
+        said += [f"other {name}" for name in _COLUMNS if one[name] != other[name]]
+    same_rows = one["rows"] == other["rows"] and one["batch_size"] == other["batch_size"]
+    if same_rows and one["images"] != other["images"]:
+        pieces = [[plan["images"][i : i + 8] for i in range(0, len(plan["images"]), 8)] for plan in (one, other)]
         wrong = [number for number, (a, b) in enumerate(zip(*pieces, strict=True)) if a != b]
         begin = wrong[0] * one["batch_size"]
         end = min(begin + one["batch_size"], one["rows"])
-        said.append(f"other images in {len(wrong)} batches (the first: rows {begin} to {end - 1}, counted from 0)")
+        where = f"the first: rows {begin} to {end - 1}, counted from 0"
+        said.append(f"other images in {len(wrong)} of {len(pieces[0])} batches ({where})")
     for name, (mine, its) in key_differences(one["blocks"], other["blocks"]).items():
-        said.append(f"{name} {its!r} instead of {mine!r}")
+        said.append(f"{name} {str(its)[:40]} instead of {str(mine)[:40]}")
     if one["there"] != other["there"]:
-        said.append(f"a cache that has {', '.join(other['there']) or 'nothing'}, not {', '.join(one['there']) or 'nothing'}")
+        said.append(
+            f"a cache that has {', '.join(other['there']) or 'nothing'}, not {', '.join(one['there']) or 'nothing'}"
+        )
     return said
 
 

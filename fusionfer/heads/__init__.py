@@ -15,6 +15,7 @@ from fusionfer.exceptions import unknown_name
 
 if TYPE_CHECKING:
     from fusionfer.heads._describing import HeadDescription, Parameter, describe_head
+    from fusionfer.heads._jobs import FitJob
     from fusionfer.heads._softmax import SoftmaxClassifier
     from fusionfer.heads._svm_linear import LinearSVMClassifier
     from fusionfer.heads._svm_nystroem import NystroemSVMClassifier
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HEADS",
     "ECOCClassifier",
+    "FitJob",
     "Head",
     "HeadDescription",
     "LinearSVMClassifier",
@@ -70,6 +72,12 @@ class Head:
         module, _, attribute = self.target.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
+
+#: What is no head, and where it is.
+_ELSEWHERE = {
+    **dict.fromkeys(("HeadDescription", "Parameter", "describe_head"), "fusionfer.heads._describing"),
+    "FitJob": "fusionfer.heads._jobs",
+}
 
 # Eight values, for heads that fit all of them for little more than one.
 _COSTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -184,9 +192,9 @@ def make_head(head: Any, **params: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a head's class, or what describes heads, when it is asked for by its own name."""
-    if name in {"HeadDescription", "Parameter", "describe_head"}:
-        return getattr(importlib.import_module("fusionfer.heads._describing"), name)
+    """Import a head's class, or what goes with heads, when it is asked for by its own name."""
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(_ELSEWHERE[name]), name)
     for head in HEADS.values():
         if head.target.endswith(f":{name}"):
             return head.load()

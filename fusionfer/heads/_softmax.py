@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 
 from fusionfer.heads._jobs import FitJob
 from fusionfer.heads._softmax_training import Choice, SoftmaxTask, make_task, solve_tasks
-from fusionfer.heads._training import above_zero, checked_groups, raise_complaints, whole_number
+from fusionfer.heads._training import above_zero, checked_groups, forget_fit, raise_complaints, whole_number
 
 __all__ = ["SoftmaxClassifier"]
 
@@ -136,6 +136,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
             If `tol` was not reached in `max_iter`.
         """
         self._check_parameters()
+        forget_fit(self)
         X, y = validate_data(self, X, y, dtype=_DTYPES)
         check_classification_targets(y)
         groups = checked_groups(groups, len(y))

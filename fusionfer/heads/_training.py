@@ -18,6 +18,7 @@ __all__ = [
     "TrainingRows",
     "above_zero",
     "checked_groups",
+    "forget_fit",
     "is_calibrated",
     "number_classes",
     "raise_complaints",
@@ -56,7 +57,7 @@ class NumberedRows(NamedTuple):
     """Labels and factors of the classes (K,) as in `TrainingRows`; class, -1 without weight, and weight of all rows."""
 
     classes: np.ndarray
-    index: np.ndarray
+    number: np.ndarray
     weight: np.ndarray
     factor: np.ndarray
 
@@ -72,7 +73,7 @@ def training_rows(
 ) -> TrainingRows:
     """Check what `fit` of a head was given, and leave out rows of weight 0.
 
-    Without such rows X is not copied. `n_features_in_` of the estimator is set.
+    Without such rows X is not copied. `n_features_in_` of the estimator is set; what an earlier fit left is gone.
 
     Raises
     ------
@@ -81,6 +82,7 @@ def training_rows(
     ValueError
         If X or y is nothing to learn from, as scikit-learn says it.
     """
+    forget_fit(estimator)
     X, y = validate_data(estimator, X, y, dtype=dtype)
     check_classification_targets(y)
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -91,6 +93,12 @@ def training_rows(
         X, index, weight = X[counted], index[counted], weight[counted]
         groups = None if groups is None else groups[counted]
     return TrainingRows(X, index, weight, classes, factor, groups)
+
+
+def forget_fit(estimator: Any) -> None:
+    """Take off what an earlier fit has left: some attributes are there with some parameters only."""
+    for name in [name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")]:
+        delattr(estimator, name)
 
 
 def number_classes(estimator: Any, y: np.ndarray, weight: np.ndarray, class_weight: Any = None) -> NumberedRows:

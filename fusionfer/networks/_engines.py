@@ -25,7 +25,7 @@ __all__ = ["ENGINES", "ENGINE_BOUND", "engine_versions", "find_engine", "run_on"
 ENGINES: dict[str, tuple[str, ...]] = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx"), "torch": ()}
 
 #: Largest distance of a number from torch's, divided by the largest absolute number of its level; beyond it an engine
-#: is refused. Ten times what was measured at most (docs/engines.md).
+#: is refused. Nearly twenty times what was seen at most (docs/engines.md).
 ENGINE_BOUND = 4e-5
 
 _PROBES = 2  # pictures that each converted network has to agree with torch about
@@ -79,7 +79,7 @@ def find_engine(name: str, device: torch.device | str = "cpu", *, own_modules: b
 
 def engine_versions(engine: str) -> dict[str, str]:
     """Return package -> version of what decides the bits of an engine's features; nothing for torch itself."""
-    return {name: importlib.metadata.version(name) for name in ENGINES[engine] if name != "onnx"}
+    return {name: _version(name) for name in ENGINES[engine] if name != "onnx"}
 
 
 def run_on(
@@ -185,6 +185,13 @@ class _Vectors(nn.Module):
 
 def _missing(packages: tuple[str, ...]) -> list[str]:
     return [name for name in packages if importlib.util.find_spec(name) is None]
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # a build of another name, such as onnxruntime-gpu
+        return str(importlib.import_module(package).__version__)
 
 
 def _picture_shape(loaded: LoadedBackbone) -> tuple[int, int, int]:

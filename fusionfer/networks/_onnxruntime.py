@@ -41,7 +41,7 @@ def compile_module(
         torch.onnx.export(
             module,
             (torch.zeros((2, *shape[1:])),),
-            exported,
+            exported,  # type: ignore[arg-type]
             dynamo=False,  # the other exporter needs one more package, and takes several times as long
             opset_version=_OPSET,
             input_names=["pictures"],
@@ -78,7 +78,7 @@ def _pool(pool: nn.AdaptiveAvgPool2d, x: torch.Tensor) -> torch.Tensor:
 
 
 def _means(n: int, m: int) -> torch.Tensor:
-    """Return the matrix, (m, n), whose row i averages positions floor(i n / m) to ceil((i + 1) n / m), as torch does."""
+    """Return the matrix, (m, n): row i averages positions floor(i n / m) to ceil((i + 1) n / m), as torch does."""
     matrix = torch.zeros((m, n))
     for i in range(m):
         start, stop = i * n // m, -(-(i + 1) * n // m)

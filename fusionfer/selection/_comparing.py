@@ -17,7 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from fusionfer.exceptions import DataError
 from fusionfer.fusion import BlockScaler
-from fusionfer.heads._jobs import FitJob
+from fusionfer.heads import FitJob
 from fusionfer.selection._deciding import params_text
 from fusionfer.selection._folds import Folds
 

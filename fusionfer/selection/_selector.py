@@ -98,7 +98,7 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    A head with a parameter ``probability`` (as `fusionfer.heads.LinearECOCClassifier`) is fitted without it inside the
+    A head with a parameter ``probability`` (as `fusionfer.heads.ECOCClassifier`) is fitted without it inside the
     folds when the scorer asks for predictions only, since calibration is most of the cost there and changes no
     prediction. The winner is refitted as it was given.
 

@@ -131,6 +131,18 @@ def test_a_class_of_factor_zero_is_absent(name, blobs):
     assert_array_equal(make_head(name, class_weight=more, **small).fit(X, y).predict(X), plain.predict(X))
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_nothing_is_left_of_an_earlier_fit(name, blobs):
+    """Fitted again with other parameters, a head has the attributes of a head that was fitted with these alone."""
+    X, y = blobs
+    small = {"n_rounds": 4} if name.startswith("xgb") else {}
+    other = {"early_stopping_rounds": None} if name.startswith("xgb") else {"probability": False}
+    other = {} if name == "softmax" else other
+    before = {"C": "auto"} if "C" in make_head(name).get_params() and name != "svm-rbf" else {}
+    again = make_head(name, **small, **before).fit(X, y).set_params(**{"C": 1.0} if before else {}, **other).fit(X, y)
+    assert vars(again).keys() == vars(make_head(name, **small, **other).fit(X, y)).keys()
+
+
 def test_names_parameters_and_estimators():
     """A name gives a new head with parameters; an estimator passes through unchanged."""
     assert make_head("ecoc", C=0.25, probability=False).get_params()["C"] == 0.25

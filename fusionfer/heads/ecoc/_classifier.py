@@ -24,7 +24,7 @@ from sklearn.utils.validation import (
 from fusionfer.exceptions import DataError
 from fusionfer.heads._calibration import apply_sigmoid, fit_sigmoid
 from fusionfer.heads._jobs import FitJob
-from fusionfer.heads._training import checked_groups, is_calibrated
+from fusionfer.heads._training import checked_groups, forget_fit, is_calibrated
 from fusionfer.heads.ecoc._cloned_training import fit_clones, log_odds, real_scores
 from fusionfer.heads.ecoc._coupling import couple
 from fusionfer.heads.ecoc._decoding import average_losses
@@ -215,6 +215,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
             If a linear learner did not reach `tol` in `max_iter`.
         """
         check_parameters(self)
+        forget_fit(self)
         X, y = validate_data(self, X, y, dtype=_DTYPES)
         check_classification_targets(y)
         groups = checked_groups(groups, len(y))
@@ -375,7 +376,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         """Numbers of which the largest is the predicted class, (n, K)."""
         if len(code) == 2:
             return scores * code[:, 0]
-        one_a_class = isinstance(self.coding, str) and self.coding == "onevsall"
+        one_a_class = np.array_equal(code, 2 * np.eye(len(code)) - 1)
         return scores if one_a_class and loss != "hamming" else self._negated_losses(scores, code, loss)
 
     def decision_function(self, X: Any) -> np.ndarray:

@@ -185,7 +185,8 @@ def test_c_chosen_by_inner_validation():
 def test_c_auto_does_not_depend_on_the_scale(faces):
     """Columns times 8: C shrinks by 64, the choice is the same."""
     X, y = faces
-    one, eight = (ECOCClassifier(C="auto", probability=False, tol=1e-4).fit(X * scale, y) for scale in (1, 8))
+    head = ECOCClassifier(C="auto", loss="squared_hinge", probability=False, tol=1e-4)
+    one, eight = (clone(head).fit(X * scale, y) for scale in (1, 8))
     assert_allclose(eight.C_ * 64, one.C_, rtol=1e-6)
     assert_allclose(eight.coef_ * 8, one.coef_, atol=5e-2 * np.abs(one.coef_).max())
 
@@ -299,6 +300,7 @@ def test_calibration_changes_no_prediction(faces):
 def test_quadratic_loss_over_calibrated_margins(digits):
     """With the quadratic loss, scores of support vector machines are their calibrated posteriors."""
     X, y, Z, t = digits
+    X, y, Z, t = X[y < 5], y[y < 5], Z[t < 5], t[t < 5]
     head = ECOCClassifier("onevsone", binary_loss="quadratic").fit(X, y)
     scores = head.binary_scores(Z)
     assert scores.min() >= 0
