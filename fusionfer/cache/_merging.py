@@ -123,6 +123,9 @@ def _require_fit(shards: list[StoredFeatures]) -> None:
         sizes = first.layout.block_rows, other.layout.block_rows
         if sizes[0] != sizes[1]:
             raise _conflict("batch size", first, other, {"block_rows": sizes})
+        engines = first.record.get("engine"), other.record.get("engine")
+        if engines[0] != engines[1]:  # they agree closely, but not to the bit; a file has one
+            raise _conflict("engine", first, other, {"engine": engines})
     for shard in shards[:-1]:
         left = len(shard.rows) % shard.layout.block_rows
         if left:

@@ -110,6 +110,13 @@ def test_other_batches_are_refused(cache, make):
         merged(cache, make("a", IDS[:8]), make("b", IDS[8:], size=2))
 
 
+def test_other_engines_are_refused(cache, make):
+    """A file holds the rows of one engine."""
+    a, b = make("a", IDS[:8], record={"engine": "torch"}), make("b", IDS[8:], record={"engine": "openvino"})
+    with pytest.raises(CacheError, match=r"another engine.* has engine 'torch'; .* has engine 'openvino'"):
+        merged(cache, a, b)
+
+
 def test_rows_in_two_shards(cache, make):
     """Each row comes from one shard."""
     with pytest.raises(CacheError, match=r"2 rows of .*b/\S+ are in .*a/\S+ too \(first: 6.png\)"):
