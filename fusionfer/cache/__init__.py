@@ -11,6 +11,7 @@ from fusionfer.cache._format import FORMAT, VERSION, block_name, file_name, key8
 from fusionfer.cache._listing import CacheEntry, list_entries
 from fusionfer.cache._mending import damaged_blocks, start_anew, start_mending
 from fusionfer.cache._merging import SHARD, merge_shards
+from fusionfer.cache._planning import refuse_other_data_set
 from fusionfer.cache._pruning import Prunable, find_prunable
 from fusionfer.cache._reading import (
     Damage,
@@ -47,6 +48,7 @@ __all__ = [
     "merge_shards",
     "read_feature_file",
     "refuse_damaged",
+    "refuse_other_data_set",
     "start_anew",
     "start_mending",
 ]

@@ -19,6 +19,7 @@ from fusionfer.cache import (
     key_differences,
     merge_shards,
     read_feature_file,
+    refuse_other_data_set,
 )
 from fusionfer.exceptions import CacheError, DataError
 from fusionfer.images import FaceSet
@@ -146,7 +147,8 @@ class Shard:
         """
         part = self.slice(len(rows), batch_size)
         plan = {"engine": engine, **_fingerprint(rows, batch_size)}
-        _refuse_other_data_set(cache, rows)
+        # Now, and not after hours of computing: the merged file would lie beside those of another data set.
+        refuse_other_data_set(cache.path, [read_feature_file(path) for path in cache.files()], rows)
         there = _there(cache, keys, rows, retry_failed=retry_failed)
         if self.agree is not None:
             blocks = {block_name(*name): key for name, key in keys.items()}
@@ -240,19 +242,6 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
             f"a cache that has {', '.join(other['there']) or 'nothing'}, not {', '.join(one['there']) or 'nothing'}"
         )
     return said
-
-
-def _refuse_other_data_set(cache: CacheFolder, rows: RowTable) -> None:
-    """Say now, and not after hours of computing, that the merged file would lie beside those of another data set."""
-    for path in cache.files():
-        stored = read_feature_file(path)
-        common = int((stored.rows.find(rows) >= 0).sum())
-        if 2 * common < len(stored.rows):
-            msg = (
-                f"{cache.path} holds another data set: only {common} of the {len(stored.rows)} ids in {path.name} "
-                f"are among the {len(rows)} given. Use another --cache for these images."
-            )
-            raise CacheError(msg)
 
 
 def _there(cache: CacheFolder, keys: Keys, rows: RowTable, *, retry_failed: bool) -> dict[tuple[str, str], Path]:

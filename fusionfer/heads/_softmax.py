@@ -10,23 +10,13 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusionfer.heads._jobs import FitJob
 from fusionfer.heads._softmax_training import Choice, SoftmaxTask, make_task, solve_tasks
-from fusionfer.heads._training import above_zero, checked_groups, forget_fit, raise_complaints, whole_number
+from fusionfer.heads._training import DTYPES, above_zero, given_rows, raise_complaints, shared_rows, whole_number
 
 __all__ = ["SoftmaxClassifier"]
-
-_DTYPES = (np.float64, np.float32)
 
 
 class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
@@ -136,11 +126,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
             If `tol` was not reached in `max_iter`.
         """
         self._check_parameters()
-        forget_fit(self)
-        X, y = validate_data(self, X, y, dtype=_DTYPES)
-        check_classification_targets(y)
-        groups = checked_groups(groups, len(y))
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        X, y, weight, groups = given_rows(self, X, y, sample_weight, groups)
         task = make_task(self, X, y, weight, groups)
         (found,) = solve_tasks(X, [task], tol=self.tol, max_iter=self.max_iter, progress=progress)
         return self._accept(task, found)
@@ -177,12 +163,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         DataError
             As in `fit`.
         """
-        X = check_array(X, dtype=_DTYPES)
-        y = column_or_1d(y)
-        check_classification_targets(y)
-        check_consistent_length(X, y)
-        groups = checked_groups(groups, len(y))
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        X, y, weight, groups = shared_rows(X, y, sample_weight, groups)
         heads, tasks = [clone(self).set_params(**job.params) for job in jobs], []
         alike: dict[tuple[float, int], list[int]] = {}
         for at, (head, job) in enumerate(zip(heads, jobs, strict=True)):
@@ -221,7 +202,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
 
     def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=_DTYPES, reset=False)
+        X = validate_data(self, X, dtype=DTYPES, reset=False)
         # The few weights take the dtype of the many rows: the other way round X would be copied.
         return X @ self.coef_.T.astype(X.dtype) + self.intercept_
 

@@ -12,8 +12,8 @@ from scipy.special import log_softmax
 from fusionfer.heads._calibration import CALIBRATION_FOLDS
 from fusionfer.heads._folds import inner_folds
 from fusionfer.heads._jobs import FitJob
+from fusionfer.heads._spread import C_GRID, row_spread
 from fusionfer.heads._training import number_classes
-from fusionfer.heads.ecoc._linear_training import C_GRID, row_spread
 from fusionfer.heads.linear import LinearSolution, SoftmaxProblem, solve_softmax_many
 
 __all__ = ["Choice", "SoftmaxTask", "make_task", "solve_tasks"]

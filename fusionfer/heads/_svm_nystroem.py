@@ -13,7 +13,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusionfer.heads._svm_kernel import GaussianKernel, fit_kernel
 from fusionfer.heads._svm_linear import LinearSVMClassifier
-from fusionfer.heads._training import above_zero, is_calibrated, raise_complaints, training_rows, whole_number
+from fusionfer.heads._training import (
+    DTYPES,
+    above_zero,
+    is_calibrated,
+    raise_complaints,
+    training_rows,
+    whole_number,
+)
 
 __all__ = ["NystroemSVMClassifier"]
 
@@ -179,7 +186,7 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
             Their products approximate the kernel.
         """
         check_is_fitted(self)
-        return self._features(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
+        return self._features(validate_data(self, X, dtype=DTYPES, reset=False))
 
     def _features(self, X: np.ndarray) -> np.ndarray:
         kernel = GaussianKernel(self.shift_, self.factor_, self.gamma_)

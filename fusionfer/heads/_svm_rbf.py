@@ -16,7 +16,14 @@ from fusionfer.heads._calibration import CALIBRATION_FOLDS, apply_sigmoid, fit_s
 from fusionfer.heads._folds import inner_folds
 from fusionfer.heads._svm_cost import FitCost, estimate_cost, say_cost
 from fusionfer.heads._svm_kernel import GaussianKernel, fit_kernel
-from fusionfer.heads._training import above_zero, is_calibrated, raise_complaints, training_rows, whole_number
+from fusionfer.heads._training import (
+    DTYPES,
+    above_zero,
+    is_calibrated,
+    raise_complaints,
+    training_rows,
+    whole_number,
+)
 from fusionfer.heads.ecoc._coding import coding_matrix
 from fusionfer.heads.ecoc._coupling import couple
 
@@ -283,7 +290,7 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
     def _scores(self, X: Any) -> np.ndarray:
         """Scores of all pairs, (n, P)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, dtype=DTYPES, reset=False)
         machine = _Machine(self.support_, self.support_vectors_, self.dual_coef_, self.intercept_, self.n_iter_)
         return machine.scores(X, GaussianKernel(self.shift_, self.factor_, self.gamma_))
 

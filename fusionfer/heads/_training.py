@@ -9,22 +9,44 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
 
 from fusionfer.exceptions import DataError, unknown_name
 
 __all__ = [
+    "DTYPES",
+    "GivenRows",
     "NumberedRows",
     "TrainingRows",
     "above_zero",
     "checked_groups",
-    "forget_fit",
+    "given_rows",
     "is_calibrated",
     "number_classes",
     "raise_complaints",
+    "shared_rows",
     "training_rows",
     "whole_number",
 ]
+
+
+#: What is taken as it is; all else becomes float64.
+DTYPES = (np.float64, np.float32)
+
+
+class GivenRows(NamedTuple):
+    """What `fit` was given, checked: X (n, d), y (n,), float64 weights (n,) of at least 0, groups (n,) or None."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    groups: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +84,43 @@ class NumberedRows(NamedTuple):
     factor: np.ndarray
 
 
+def given_rows(
+    estimator: Any, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, dtype: Any = DTYPES
+) -> GivenRows:
+    """Check what `fit` of a head was given; what an earlier fit left is gone, `n_features_in_` is set.
+
+    Raises
+    ------
+    DataError
+        If the groups do not fit.
+    ValueError
+        If X, y or the weights are nothing to learn from, as scikit-learn says it.
+    """
+    _forget_fit(estimator)
+    X, y = validate_data(estimator, X, y, dtype=dtype)
+    return _weighed(X, y, sample_weight, groups)
+
+
+def shared_rows(X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> GivenRows:
+    """Check what `fit_many` of a head was given, where rows and columns are no one estimator's.
+
+    Raises
+    ------
+    DataError, ValueError
+        As `given_rows`.
+    """
+    X, y = check_array(X, dtype=DTYPES), column_or_1d(y)
+    check_consistent_length(X, y)
+    return _weighed(X, y, sample_weight, groups)
+
+
+def _weighed(X: np.ndarray, y: np.ndarray, sample_weight: Any, groups: Any) -> GivenRows:
+    check_classification_targets(y)
+    groups = checked_groups(groups, len(y))
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    return GivenRows(X, y, weight, groups)
+
+
 def training_rows(
     estimator: Any,
     X: Any,
@@ -69,7 +128,7 @@ def training_rows(
     sample_weight: Any = None,
     groups: Any = None,
     class_weight: Any = None,
-    dtype: Any = (np.float64, np.float32),
+    dtype: Any = DTYPES,
 ) -> TrainingRows:
     """Check what `fit` of a head was given, and leave out rows of weight 0.
 
@@ -82,11 +141,7 @@ def training_rows(
     ValueError
         If X or y is nothing to learn from, as scikit-learn says it.
     """
-    forget_fit(estimator)
-    X, y = validate_data(estimator, X, y, dtype=dtype)
-    check_classification_targets(y)
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    groups = checked_groups(groups, len(y))
+    X, y, weight, groups = given_rows(estimator, X, y, sample_weight, groups, dtype)
     classes, index, weight, factor = number_classes(estimator, y, weight, class_weight)
     counted = index >= 0
     if not np.all(counted):
@@ -95,7 +150,7 @@ def training_rows(
     return TrainingRows(X, index, weight, classes, factor, groups)
 
 
-def forget_fit(estimator: Any) -> None:
+def _forget_fit(estimator: Any) -> None:
     """Take off what an earlier fit has left: some attributes are there with some parameters only."""
     for name in [name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")]:
         delattr(estimator, name)

@@ -16,7 +16,7 @@ from fusionfer.heads._folds import inner_folds
 from fusionfer.heads._jobs import FitJob
 from fusionfer.heads._softmax import SoftmaxClassifier
 from fusionfer.heads._softmax_training import make_task
-from fusionfer.heads.ecoc._linear_training import C_GRID
+from fusionfer.heads._spread import C_GRID
 from fusionfer.heads.linear import solve_softmax_many
 
 

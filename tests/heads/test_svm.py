@@ -19,12 +19,12 @@ from sklearn.svm import SVC, LinearSVC
 
 from fusionfer.exceptions import DataError, FusionferWarning, UnknownNameError
 from fusionfer.heads._jobs import FitJob
+from fusionfer.heads._spread import C_GRID
 from fusionfer.heads._svm_kernel import GaussianKernel, fit_kernel
 from fusionfer.heads._svm_linear import LinearSVMClassifier
 from fusionfer.heads._svm_nystroem import NystroemSVMClassifier
 from fusionfer.heads._svm_rbf import RBFSVMClassifier
 from fusionfer.heads.ecoc import ECOCClassifier
-from fusionfer.heads.ecoc._linear_training import C_GRID
 
 HEADS = [LinearSVMClassifier, NystroemSVMClassifier, RBFSVMClassifier]
 

@@ -23,16 +23,6 @@ from fusionfer.selection import HybridSelector
 BLOCKS = {"a": slice(0, 4), "b": slice(4, 10)}
 
 
-def two_blocks(signal_a, signal_b, *, n=240, seed=0):
-    """Four classes; block a tells {0,1} from {2,3}, block b tells {0,2} from {1,3}, as strongly as asked."""
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % 4
-    X = rng.normal(size=(n, 10))
-    X[:, 0] += signal_a * (y // 2)
-    X[:, 4] += signal_b * (y % 2)
-    return X, y
-
-
 def one_block(which, n=240, seed=0):
     """Only one block knows the class; the other is loud noise that misleads."""
     rng = np.random.default_rng(seed)
@@ -85,7 +75,7 @@ def test_single_block_wins(winner):
     assert selector.estimator_.n_features_in_ == BLOCKS[winner].stop - BLOCKS[winner].start
 
 
-def test_hybrid_wins():
+def test_hybrid_wins(two_blocks):
     """Where each block knows half, the hybrid is kept and beats both."""
     X, y = two_blocks(4, 4)
     selector = HybridSelector(blocks=BLOCKS).fit(X, y)
@@ -100,7 +90,7 @@ def test_hybrid_wins():
     assert selector.score(*two_blocks(4, 4, seed=1)) > 0.9
 
 
-def test_hybrid_must_gain_enough():
+def test_hybrid_must_gain_enough(two_blocks):
     """The hybrid must beat the best single by more than min_gain, in the units of the score."""
     X, y = two_blocks(4, 2)
     means = HybridSelector(blocks=BLOCKS).fit(X, y).mean_scores_
@@ -113,7 +103,7 @@ def test_hybrid_must_gain_enough():
         assert f"does not beat it by more than {enough:g}" in selector.reason_
 
 
-def test_ties_go_to_fewer_columns():
+def test_ties_go_to_fewer_columns(two_blocks):
     """Of equally good candidates the smallest is kept, wherever it stands, and the sentence says so."""
     X, y = two_blocks(4, 4)
     for blocks, smaller in [(BLOCKS, "a"), ({"a": slice(0, 6), "b": slice(6, 10)}, "b")]:
@@ -123,7 +113,7 @@ def test_ties_go_to_fewer_columns():
         assert "of equals the one with fewer columns (4)" in selector.reason_
 
 
-def test_same_scores_in_another_order_are_a_tie():
+def test_same_scores_in_another_order_are_a_tie(two_blocks):
     """Means that differ by rounding only are no gain."""
     scores = iter([0.1, 0.2, 0.3, 0.3, 0.2, 0.1, 0.3, 0.2, 0.1])
 
@@ -135,7 +125,7 @@ def test_same_scores_in_another_order_are_a_tie():
     assert HybridSelector("ecoc", BLOCKS, cv=3, scoring=scorer).fit(X, y).selected_ == "a"
 
 
-def test_three_blocks():
+def test_three_blocks(two_blocks):
     """With three blocks the candidates are the three singles and the one concatenation."""
     X, y = two_blocks(4, 4)
     blocks = {"r34": slice(0, 4), "r50": slice(4, 8), "vgg": slice(8, 10)}
@@ -146,7 +136,7 @@ def test_three_blocks():
     assert " and vgg (" in selector.reason_
 
 
-def test_one_block_has_no_rival():
+def test_one_block_has_no_rival(two_blocks):
     """Without blocks all columns are the only candidate, still scored and scaled."""
     X, y = two_blocks(4, 4)
     selector = HybridSelector().fit(X, y)
@@ -156,7 +146,7 @@ def test_one_block_has_no_rival():
 
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("scale", ["equal", "standard", None])
-def test_equals_cross_val_score(scale, grouped):
+def test_equals_cross_val_score(two_blocks, scale, grouped):
     """The scores are those of scikit-learn's cross_val_score over the same folds, written out by hand."""
     X, y = two_blocks(2, 1)
     groups = np.repeat(np.arange(60), 4) if grouped else None
@@ -198,7 +188,7 @@ def test_no_leak():
     assert_array_equal(Recorder.seen[-1], np.arange(n))
 
 
-def test_scaler_learns_inside_the_fold(monkeypatch):
+def test_scaler_learns_inside_the_fold(two_blocks, monkeypatch):
     """The scaler, too, sees the training part of each fold only, and all rows at the end."""
     sizes = []
     original = BlockScaler.fit
@@ -226,7 +216,7 @@ def test_scaler_learns_inside_the_fold(monkeypatch):
     ],
     ids=lambda head: type(head).__name__,
 )
-def test_any_classifier_is_a_head(head):
+def test_any_classifier_is_a_head(two_blocks, head):
     """Names and any scikit-learn classifier are accepted; what the winner can do, the selector can."""
     X, y = two_blocks(3, 3)
     y = np.array(["angry", "happy", "neutral", "sad"])[y]
@@ -241,7 +231,7 @@ def test_any_classifier_is_a_head(head):
     assert selector.score(X, y) == np.mean(selector.predict(X) == y)
 
 
-def test_head_is_cloned_and_selector_clones():
+def test_head_is_cloned_and_selector_clones(two_blocks):
     """The given head stays unfitted; clone and set_params reach through to it."""
     X, y = two_blocks(3, 3)
     head = LogisticRegression()
@@ -267,7 +257,7 @@ class Calibrated(LogisticRegression):
         return super().fit(X, y)
 
 
-def test_calibration_only_at_the_end():
+def test_calibration_only_at_the_end(two_blocks):
     """Heads, nested ones too, are not calibrated in folds, unless the scorer asks for probabilities."""
     X, y = two_blocks(3, 3, n=80)
     for head in (Calibrated(), make_pipeline(Calibrated())):
@@ -279,7 +269,7 @@ def test_calibration_only_at_the_end():
     assert Calibrated.flags == [True] * 3
 
 
-def test_repeatable_and_threads_change_nothing():
+def test_repeatable_and_threads_change_nothing(two_blocks):
     """Same seed, same folds, same scores; threads or not; another seed gives other folds."""
     X, y = two_blocks(1, 1)
     first, again, threads, other = (
@@ -292,7 +282,7 @@ def test_repeatable_and_threads_change_nothing():
     assert any(np.any(first[name] != other[name]) for name in first)
 
 
-def test_seed_goes_to_a_head_made_here():
+def test_seed_goes_to_a_head_made_here(two_blocks):
     """random_state reaches a head that is made by name; a given estimator keeps its own."""
     X, y = two_blocks(2, 2, n=60)
     assert HybridSelector("ecoc", cv=2, random_state=4).fit(X, y).estimator_["head"].random_state == 4
@@ -300,7 +290,7 @@ def test_seed_goes_to_a_head_made_here():
     assert HybridSelector(own, cv=2, random_state=4).fit(X, y).estimator_["head"].random_state == 9
 
 
-def test_sample_weight_reaches_scaler_and_head():
+def test_sample_weight_reaches_scaler_and_head(two_blocks):
     """Weights change scaler and head as they do by hand; a head without weights is an error that names it."""
     X, y = two_blocks(2, 2)
     weight = np.random.default_rng(0).uniform(0, 3, size=len(y))
@@ -313,7 +303,7 @@ def test_sample_weight_reaches_scaler_and_head():
         HybridSelector(KNeighborsClassifier(), BLOCKS).fit(X, y, sample_weight=weight)
 
 
-def test_progress():
+def test_progress(two_blocks):
     """Every fit of a candidate is counted under its name, with a search too; the refit comes last."""
     for search, n in [(None, 2), ({"C": [1.0, 2.0, 3.0]}, 6)]:
         calls = []
@@ -324,7 +314,7 @@ def test_progress():
         assert calls == [*counted, (1, 1, "a + b, all rows")]
 
 
-def test_progress_of_threads():
+def test_progress_of_threads(two_blocks):
     """With threads each candidate's bar gets full, fold by fold."""
     calls = []
     X, y = two_blocks(4, 4)
@@ -334,7 +324,7 @@ def test_progress_of_threads():
     assert calls[-1] == (1, 1, "a + b, all rows")
 
 
-def test_rows_of_weight_zero_are_absent():
+def test_rows_of_weight_zero_are_absent(two_blocks):
     """They count in no fold, scaling or score, whatever stands in them; also where the folds are given as pairs."""
     X, y = two_blocks(2, 2)
     groups = np.arange(len(y)) // 4
@@ -377,7 +367,7 @@ class Curious(ClassifierMixin, BaseEstimator):
         return np.full(len(X), self.classes_[0])
 
 
-def test_heads_get_what_they_take():
+def test_heads_get_what_they_take(two_blocks):
     """groups, progress and the candidate's blocks reach a head that has a place for them, in folds and at the end."""
     X, y = two_blocks(2, 2)
     groups = np.array([f"p{i // 4}" if i < 200 else "" for i in range(len(y))])
@@ -405,7 +395,7 @@ def test_the_class_has_its_public_name():
     assert f"{HybridSelector.__module__}.{HybridSelector.__qualname__}" == "fusionfer.selection.HybridSelector"
 
 
-def test_features_bring_arrays_and_blocks():
+def test_features_bring_arrays_and_blocks(two_blocks):
     """An object with X, y, blocks and groups is fitted and scored as its arrays are; own blocks come first."""
     X, y = two_blocks(3, 3)
     groups = np.array([f"p{i // 4}" for i in range(len(y))])
@@ -421,7 +411,7 @@ def test_features_bring_arrays_and_blocks():
     assert own.selected_ == "c"
 
 
-def test_features_with_test_rows_or_without_labels():
+def test_features_with_test_rows_or_without_labels(two_blocks):
     """Test rows beside any others, and rows without label, are refused before anything is learned."""
     X, y = two_blocks(3, 3, n=40)
     splits = np.array(["train"] * 30 + ["test"] * 10)
@@ -441,113 +431,6 @@ def test_features_with_test_rows_or_without_labels():
         HybridSelector().fit(mixed)
 
 
-def test_unnamed_groups_stand_alone():
-    """Rows without a group are free; where none has one, the folds are those without groups."""
-    X, y = two_blocks(2, 2)
-    none = HybridSelector(LogisticRegression()).fit(X, y).scores_["all"]
-    assert_array_equal(HybridSelector(LogisticRegression()).fit(X, y, np.full(len(y), "")).scores_["all"], none)
-    some = np.where(np.arange(len(y)) < 40, "p", "")
-    held_out = []
-
-    def scorer(estimator, X, y):
-        held_out.append(len(y))
-        return 0.5
-
-    HybridSelector(LogisticRegression(), scoring=scorer).fit(X, y, some)
-    assert max(held_out) < 100  # one group of all 200 unnamed rows would be held out at once
-
-
-class NAType:
-    """Stands for the one of pandas, which refuses to be compared."""
-
-    def __bool__(self):
-        raise TypeError
-
-    def __eq__(self, other):
-        return self
-
-    __ne__ = __eq__
-    __hash__ = None
-
-
-@pytest.mark.parametrize("missing", ["", None, float("nan"), NAType()])
-def test_unnamed_groups_in_a_column_of_objects(missing):
-    """What pandas has for "no name" means a group of one's own, as the empty string does."""
-    X, y = two_blocks(2, 2)
-    names = np.where(np.arange(len(y)) < 80, np.arange(len(y)) // 8, -1)
-    texts = np.array([f"p{name}" if name >= 0 else "" for name in names])
-    objects = np.array([text or missing for text in texts], dtype=object)
-    expected = HybridSelector(LogisticRegression()).fit(X, y, texts).scores_["all"]
-    assert_array_equal(HybridSelector(LogisticRegression()).fit(X, y, objects).scores_["all"], expected)
-    nameless = np.full(len(y), missing, dtype=object)
-    ungrouped = HybridSelector(LogisticRegression()).fit(X, y).scores_["all"]
-    assert_array_equal(HybridSelector(LogisticRegression()).fit(X, y, nameless).scores_["all"], ungrouped)
-
-
-def test_unnamed_groups_in_a_column_of_numbers():
-    """NaN among numbers is no group; 0 is one."""
-    X, y = two_blocks(2, 2)
-    numbers = np.where(np.arange(len(y)) < 80, np.arange(len(y)) // 8, np.nan)
-    texts = np.array(["" if np.isnan(number) else f"p{number:.0f}" for number in numbers])
-    expected = HybridSelector(LogisticRegression()).fit(X, y, texts).scores_["all"]
-    assert_array_equal(HybridSelector(LogisticRegression()).fit(X, y, numbers).scores_["all"], expected)
-    with pytest.raises(DataError, match=r"Too few groups for 5 folds of class 0 \(1\)"):
-        HybridSelector().fit(X, y, np.zeros(len(y), dtype=int))
-
-
-@pytest.mark.filterwarnings("ignore:The groups parameter is ignored:UserWarning")
-def test_a_splitter_that_divides_groups():
-    """Given groups, no splitter may divide one; the fold, a group and a row are named."""
-    X, y = two_blocks(2, 2)
-    groups = np.array([f"p{i // 8}" for i in range(len(y))], dtype=object)
-    groups[8:16] = None  # eight rows of their own, free to stand anywhere
-    whole = list(GroupKFold(3).split(X, y, np.arange(len(y)) // 8))
-    assert len(HybridSelector(LogisticRegression(), cv=whole).fit(X, y, groups).scores_["all"]) == 3
-    divided = [(np.arange(20, 240), np.arange(20))]
-    with pytest.raises(DataError, match=r"Fold 1 of 1 divides group 'p2': row 16 is held out while rows of the same"):
-        HybridSelector(LogisticRegression(), cv=divided).fit(X, y, groups)
-    with pytest.raises(DataError, match=r"Fold 1 of 5 divides group 'p\d+'"):
-        HybridSelector(LogisticRegression(), cv=StratifiedKFold(5, shuffle=True)).fit(X, y, groups)
-
-
-def test_a_scorer_that_needs_every_class():
-    """A held-out fold that lacks a class cannot be scored by log loss: scorer, block, fold and reason are named."""
-    X, y = two_blocks(2, 2)
-    folds = list(StratifiedKFold(2).split(X, y))
-    folds[1] = (folds[1][0], folds[1][1][y[folds[1][1]] == 3])
-    with pytest.raises(
-        DataError, match=r"^neg log loss of all cannot be computed on fold 2 of 2: .*(label|class).*another scoring\.$"
-    ):
-        HybridSelector(LogisticRegression(), cv=folds, scoring="neg_log_loss").fit(X, y)
-
-
-def test_own_splitter():
-    """A splitter, or its pairs, decide the folds; a training part that lacks a class is an error."""
-    X, y = two_blocks(2, 2)
-    groups = np.arange(len(y)) // 24
-    splitter = GroupKFold(3)
-    selector = HybridSelector(LogisticRegression(), cv=splitter, scale=None).fit(X, y, groups)
-    expected = cross_val_score(LogisticRegression(), X, y, cv=splitter, groups=groups)
-    assert_allclose(selector.scores_["all"], expected)
-    lacking = [(np.flatnonzero(y != 2), np.flatnonzero(y == 2))]
-    with pytest.raises(DataError, match="Fold 1 of 1 has no row of 2 to train on"):
-        HybridSelector(cv=lacking).fit(X, y)
-
-
-def test_too_few_rows_or_groups_of_a_class():
-    """A class with fewer rows, or groups, than folds is named with its count and the remedy."""
-    X, y = two_blocks(2, 2)
-    y = np.array(["angry", "happy", "neutral", "sad"])[y]
-    few = np.flatnonzero((y != "happy") | (np.arange(len(y)) < 14))
-    with pytest.raises(
-        DataError, match=r"Too few rows for 5 folds of class happy \(4\): use cv=4, or add rows of it, or"
-    ):
-        HybridSelector().fit(X[few], y[few])
-    groups = np.where(y == "sad", "p1", np.arange(len(y)).astype(str))
-    with pytest.raises(DataError, match=r"Too few groups for 5 folds of class sad \(1\): add groups of it, or drop it"):
-        HybridSelector().fit(X, y, groups)
-
-
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -559,14 +442,14 @@ def test_too_few_rows_or_groups_of_a_class():
         ({"scoring": lambda *_: np.nan}, "<lambda> of all is nan on fold 1; choose a scoring that is defined"),
     ],
 )
-def test_wrong_parameters(params, message):
+def test_wrong_parameters(two_blocks, params, message):
     """Each wrong parameter is one clear error."""
     X, y = two_blocks(2, 2)
     with pytest.raises((DataError, UnknownNameError), match=message):
         HybridSelector(**params).fit(X, y)
 
 
-def test_one_class():
+def test_one_class(two_blocks):
     """One class cannot be selected on; the error names it."""
     X, _ = two_blocks(2, 2)
     with pytest.raises(DataError, match="all 240 rows are of one class, 'sad'"):

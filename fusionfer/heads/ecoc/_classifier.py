@@ -11,31 +11,22 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusionfer.exceptions import DataError
 from fusionfer.heads._calibration import apply_sigmoid, fit_sigmoid
 from fusionfer.heads._jobs import FitJob
-from fusionfer.heads._training import checked_groups, forget_fit, is_calibrated
+from fusionfer.heads._spread import C_GRID, row_spread
+from fusionfer.heads._training import DTYPES, given_rows, is_calibrated, shared_rows
 from fusionfer.heads.ecoc._cloned_training import fit_clones, log_odds, real_scores
 from fusionfer.heads.ecoc._coupling import couple
 from fusionfer.heads.ecoc._decoding import average_losses
-from fusionfer.heads.ecoc._linear_training import C_GRID, LinearTask, LinearTrial, row_spread
+from fusionfer.heads.ecoc._linear_training import LinearTask, LinearTrial
 from fusionfer.heads.ecoc._parameters import check_parameters, gives_posteriors, loss_name, needs_calibration
 from fusionfer.heads.ecoc._planning import Plan, make_plan
 from fusionfer.heads.linear import solve_many
 
 __all__ = ["ECOCClassifier"]
-
-_DTYPES = (np.float64, np.float32)
 
 Progress = Callable[[int, int, str], None]
 
@@ -215,11 +206,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
             If a linear learner did not reach `tol` in `max_iter`.
         """
         check_parameters(self)
-        forget_fit(self)
-        X, y = validate_data(self, X, y, dtype=_DTYPES)
-        check_classification_targets(y)
-        groups = checked_groups(groups, len(y))
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        X, y, weight, groups = given_rows(self, X, y, sample_weight, groups)
         plan = make_plan(self, y, weight, groups)
         if self.learner is None:
             task = self._task(plan, X, slice(0, X.shape[1]))
@@ -269,12 +256,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         DataError, UnknownNameError
             As in `fit`.
         """
-        X = check_array(X, dtype=_DTYPES)
-        y = column_or_1d(y)
-        check_classification_targets(y)
-        check_consistent_length(X, y)
-        groups = checked_groups(groups, len(y))
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        X, y, weight, groups = shared_rows(X, y, sample_weight, groups)
         heads = [clone(self).set_params(**job.params) for job in jobs]
         plans, tasks = [], []
         for head, job in zip(heads, jobs, strict=True):
@@ -352,7 +334,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
 
     def _validated(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return validate_data(self, X, dtype=_DTYPES, reset=False)
+        return validate_data(self, X, dtype=DTYPES, reset=False)
 
     def _raw_scores(self, X: np.ndarray) -> np.ndarray:
         """Scores of the learners on the real line, before any calibration, (n, L)."""

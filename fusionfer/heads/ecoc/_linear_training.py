@@ -7,14 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fusionfer.heads._spread import scaled_pieces
 from fusionfer.heads.linear import LinearProblem, LinearSolution
 
-__all__ = ["C_GRID", "LinearTask", "LinearTrial", "row_spread"]
-
-#: Values of C that "auto" tries, in units of 1 / `row_spread`, so that the scale of X does not matter.
-C_GRID = tuple(float(value) for value in np.round(10.0 ** np.arange(-3.0, 2.25, 0.5), 6))
-
-_CHUNK_BYTES = 1 << 25
+__all__ = ["LinearTask", "LinearTrial"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +88,7 @@ class LinearTask:
             fits = [next(found) for found in by_c]
             coef = np.concatenate([fit.coef for fit in fits])
             intercept = np.concatenate([fit.intercept for fit in fits])
-            for rows, Z in _pieces(X, outside, self.columns, self.shift, self.factor):
+            for rows, Z in scaled_pieces(X, outside, self.columns, self.shift, self.factor):
                 scores = Z @ coef.T.astype(Z.dtype) + intercept
                 for target, part in zip(held_out, np.split(scores, len(by_c), axis=1), strict=True):
                     target[np.ix_(rows, kept)] = part
@@ -107,33 +103,3 @@ class LinearTask:
             for fold in np.unique(self.folds[self.folds >= 0]).tolist():
                 Y = np.where((self.folds == fold)[:, None], np.int8(0), self.Y)
                 yield fold, Y, np.flatnonzero((Y.min(axis=0) < 0) & (Y.max(axis=0) > 0))
-
-
-def _pieces(
-    X: np.ndarray, rows: np.ndarray, columns: slice, shift: np.ndarray | None, factor: np.ndarray | None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield some rows, and the learners' view of them in the dtype of X, piece by piece."""
-    step = max(1, _CHUNK_BYTES // (X.shape[1] * X.itemsize))
-    for at in range(0, len(rows), step):
-        piece = rows[at : at + step]
-        Z = X[piece, columns]
-        if shift is not None and factor is not None:
-            Z = (Z - shift.astype(Z.dtype)) * factor.astype(Z.dtype)
-        yield piece, Z
-
-
-def row_spread(
-    X: np.ndarray,
-    weight: np.ndarray,
-    columns: slice,
-    shift: np.ndarray | None = None,
-    factor: np.ndarray | None = None,
-) -> float:
-    """Weighted mean squared distance of a row from the mean row, 1 where all rows are equal."""
-    square, mean = 0.0, np.zeros(len(range(*columns.indices(X.shape[1]))))
-    share = weight / weight.sum()
-    for rows, Z in _pieces(X, np.flatnonzero(weight > 0), columns, shift, factor):
-        square += float(share[rows] @ np.einsum("ij,ij->i", Z, Z, dtype=np.float64))
-        mean += share[rows] @ Z
-    spread = square - float(mean @ mean)
-    return spread if spread > 1e-12 * square else 1.0

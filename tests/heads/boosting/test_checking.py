@@ -1,7 +1,6 @@
 """XGBoost sees no model that could lead it out of memory."""
 
 import json
-import pickle
 import re
 import struct
 import subprocess
@@ -285,7 +284,7 @@ def test_what_xgboost_refuses_is_named(monkeypatch):
 
 
 CHILD = """
-import pickle, struct, sys
+import json, pickle, struct, sys
 import numpy as np, xgboost
 X = np.random.default_rng(1).normal(size=(30, 5)).astype(np.float32)
 X[::3, 2] = np.nan
@@ -298,7 +297,7 @@ while head := sys.stdin.buffer.read(4):
     for end in range(1, booster.num_boosted_rounds() + 1):
         result.append(booster[:end].predict(data, iteration_range=(0, end)))
     booster.get_dump(with_stats=True), booster.get_score(importance_type="gain"), pickle.dumps(booster)
-    answer = pickle.dumps([part.shape for part in result])
+    answer = json.dumps([part.shape for part in result]).encode()
     sys.stdout.buffer.write(struct.pack("<I", len(answer)) + answer)
     sys.stdout.buffer.flush()
 """
@@ -321,7 +320,7 @@ class Child:
         if not head:
             code = self.end()
             pytest.fail(f"XGBoost died with code {code} of {document!r}")
-        return pickle.loads(self.process.stdout.read(struct.unpack("<I", head)[0]))
+        return [tuple(shape) for shape in json.loads(self.process.stdout.read(struct.unpack("<I", head)[0]))]
 
     def end(self):
         """Let the process end, and return its exit code."""
