@@ -22,6 +22,7 @@ from .fit import fit
 from .heads import heads
 from .info import info
 from .predict import predict
+from .train import train
 from .wording import as_options
 
 __all__ = ["cli", "main"]
@@ -51,7 +52,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, extract, heads, fit, evaluate, predict, info, cache):
+for command in (demo, extract, train, heads, fit, evaluate, predict, info, cache):
     cli.add_command(command)
 
 

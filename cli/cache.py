@@ -153,8 +153,8 @@ def repair(
 def ls(path: Path, as_json: bool) -> int:
     """What is there, how large, how complete.
 
-    FOLDER is a folder of caches, or one that holds such folders; by default features_cache. Checksums are not
-    compared, so this is quick: fusionfer cache verify does that.
+    FOLDER is a folder of caches, or one that holds such folders; by default features_cache. Shards that are not joined
+    yet are listed by themselves. Checksums are not compared, so this is quick: fusionfer cache verify does that.
 
     \b
     Examples:
@@ -224,8 +224,8 @@ def merge(shards: tuple[Path, ...], out: Path, wait: float, lock: bool, quiet: b
 def prune(folder: Path, yes: bool, dry_run: bool, superseded: bool, wait: float, lock: bool) -> int:
     """Remove what nothing refers to, after asking.
 
-    That is: what kills left, unfinished files whose rows are all in a finished one, and second copies. Never the only
-    copy of a feature, never a file that cannot be read or is none of fusionfer's.
+    That is: what kills left, unfinished files whose rows are all in a finished one, second copies, and shards that
+    have been joined. Never the only copy of a feature, never a file that cannot be read or is none of fusionfer's.
 
     \b
     Example:
@@ -234,7 +234,7 @@ def prune(folder: Path, yes: bool, dry_run: bool, superseded: bool, wait: float,
     from fusionfer.maintenance import prune
 
     def show(found: list[Any]) -> None:
-        rows = [[item.path.name, f"{item.bytes / 1e6:,.1f}", item.why] for item in found]
+        rows = [[str(item.path.relative_to(folder)), f"{item.bytes / 1e6:,.1f}", item.why] for item in found]
         print_table(["file", "MB", "why"], rows, title=f"To be removed from {folder}")
 
     def confirm(found: list[Any]) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import (
-    batch_size_option,
     device_option,
     engine_option,
     lock_option,
@@ -27,6 +26,19 @@ if TYPE_CHECKING:
     from fusionfer.extraction import Team
 
 SKIPS_SHOWN = 1000
+
+
+class _BatchSize(click.ParamType):
+    """A number of pictures, or "auto"."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == "auto":
+            return value
+        if not str(value).isdecimal() or not int(value):
+            self.fail(f"{value!r} is neither a number of pictures, at least 1, nor auto.", param, ctx)
+        return int(value)
 
 
 @click.command()
@@ -80,7 +92,22 @@ SKIPS_SHOWN = 1000
 @max_pixels_option
 @device_option
 @engine_option
-@batch_size_option
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bf16", "fp16"]),
+    default="float32",
+    show_default=True,
+    help="What the networks compute in; 16 bits are faster on a GPU, and make files of their own.",
+)
+@click.option(
+    "--batch-size",
+    type=_BatchSize(),
+    metavar="N|auto",
+    default=32,
+    show_default=True,
+    help="Pictures that go through a network together; auto takes as many as the GPU has memory for. A cache goes on "
+    "with its own.",
+)
 @seed_option
 @click.option(
     "--split-seed",
@@ -109,7 +136,8 @@ def extract(
     max_pixels: int,
     device: str,
     engine: str,
-    batch_size: int,
+    precision: str,
+    batch_size: int | str,
     seed: int,
     split_seed: int | None,
     wait: float,
@@ -128,6 +156,7 @@ def extract(
       fusionfer extract fer2013.zip
       fusionfer extract faces/ --split 70/30 --backbone resnet50 --level multi --level penultimate
       fusionfer extract fer2013.zip --size 48 --weights resnet34=r34.safetensors --weights resnet50=r50.pth
+      fusionfer extract fer2013.zip --device cuda --precision bf16 --batch-size auto
     """
     from fusionfer.extraction import extract_to_cache
     from fusionfer.images import parse_classes, read_faces
@@ -159,6 +188,7 @@ def extract(
             batch_size=batch_size,
             device=device,
             engine=engine,
+            precision=precision,
             on_error=on_error,
             seed=seed,
             wait=wait,
@@ -179,7 +209,9 @@ def extract(
         )
     if first and report.computed:
         rate = report.computed / max(report.seconds, 1e-9)
-        click.echo(f"Computed {report.computed:,} faces in {report.seconds:,.1f} s ({rate:,.1f} faces/s).")
+        batches = " and ".join(map(str, report.batch_sizes))
+        found = f", in batches of {batches}" if batch_size == "auto" else ""
+        click.echo(f"Computed {report.computed:,} faces in {report.seconds:,.1f} s ({rate:,.1f} faces/s{found}).")
     for sample, reason in skipped[:SKIPS_SHOWN]:
         click.echo(f"fusionfer: skipped {sample}: {as_options(reason)}", err=True)
     if skipped:

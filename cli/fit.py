@@ -104,7 +104,9 @@ def fit(
 
     Works from the cache alone: no image is opened and torch is not loaded. The selection sees the rows of --split only:
     never the test split, unless it is named there.
-    Backbones that were trained on the training faces themselves: select with --split validation.
+    Backbones that were trained on the faces of --split cannot be judged by these: rows of the validation split that
+    they have not seen choose and calibrate instead, and without such rows fit refuses. Checkpoints of fusionfer train
+    say what they have seen; with other weights that were trained on your faces, select with --split validation.
 
     \b
     Examples:
@@ -149,13 +151,14 @@ def fit(
     for note in later:
         click.echo(f"fusionfer: {note}", err=True)
     path = save_model(result.model, out, weights=weight_paths(result.model.blocks) if bundle else None)
-    selection, n = result.model.selection, result.results[result.best].n
+    selection, best = result.model.selection, result.results[result.best]
     if as_json:
         notes = [*leaks, *features.notes, *later]
-        found = {"model": str(path), "n": n, "head": result.best, "selection": selection, "notes": notes}
-        print_json(found)
+        found = {"model": str(path), "n": best.n, "held_out": best.held_out, "head": result.best}
+        print_json({**found, "selection": selection, "notes": notes})
         return 0
-    click.echo(f"{n:,} rows of split {split}, {len(result.model.classes)} classes, {folds} folds")
+    judged = f"{best.held_out:,} held-out rows" if best.held_out else f"{folds} folds"
+    click.echo(f"{best.n:,} rows of split {split}, {len(result.model.classes)} classes, {judged}")
     _print_selection(selection, result.best)
     click.echo(f"Saved {path} ({path.stat().st_size / 1e6:.1f} MB).")
     if "test" in features.splits:

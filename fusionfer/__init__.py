@@ -12,9 +12,11 @@ The rooms, in the order in which data flow through them:
 - ``fusionfer.heads``: classical classifiers in scikit-learn's grammar
 - ``fusionfer.selection``: keeps the hybrid only if it beats both single backbones
 - ``fusionfer.fitting``, ``fusionfer.evaluation``, ``fusionfer.prediction``: one call per verb
+- ``fusionfer.training``: networks trained end to end, by recipes (torch, Lightning)
+- ``fusionfer.ensembles``: several classifiers as one
 - ``fusionfer.metrics``, ``fusionfer.report``: figures from one confusion matrix, and how to show them
 - ``fusionfer.persistence``: models on disk, never a bare pickle
-- ``fusionfer.inspection``: what a file holds, how complete it is, whether it is intact
+- ``fusionfer.inspection``, ``fusionfer.maintenance``: what files hold, whether it is intact; care of caches
 - ``fusionfer.demo``: the whole main job on generated faces
 - ``fusionfer.exceptions``: every error that is raised on purpose
 

@@ -11,11 +11,14 @@ import numpy as np
 
 from fusionfer.exceptions import UnknownNameError, WeightsError, unknown_name
 
-__all__ = ["BACKBONES", "Backbone", "Level", "Preprocess", "Weights", "get_backbone"]
+__all__ = ["BACKBONES", "STEMS", "Backbone", "Level", "Preprocess", "Weights", "get_backbone"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MIN_SIZE = 32  # every backbone here halves the side five times
+MAX_SIZE = 4096  # of what a file may ask for
+STEMS = ("standard", "small")
+_RESIZE = "whole image to square; area when shrinking, bilinear when enlarging"
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,49 @@ class Preprocess:
             **asdict(self),
             "mean": list(self.mean),
             "std": list(self.std),
-            "resize": "whole image to square; area when shrinking, bilinear when enlarging",
+            "resize": _RESIZE,
         }
+
+    @classmethod
+    def from_description(cls, described: Mapping[str, Any]) -> Preprocess:
+        """Return the preprocessing that `describe` described.
+
+        Raises
+        ------
+        ValueError
+            If it is no description, or one of another way to resize.
+
+        Examples
+        --------
+        >>> Preprocess.from_description(Preprocess(size=48).describe()) == Preprocess(size=48)
+        True
+        """
+        size, resize = described.get("size"), described.get("resize")
+        if type(size) is not int or not MIN_SIZE <= size <= MAX_SIZE:
+            msg = f"size must be a whole number from {MIN_SIZE} to {MAX_SIZE}, got {size!r}"
+            raise ValueError(msg)
+        if resize != _RESIZE:
+            msg = f"resize must be {_RESIZE!r}, got {str(resize)[:80]!r}"
+            raise ValueError(msg)
+        per_channel: dict[str, Any] = {}
+        for name in ("mean", "std"):
+            numbers: Any = described.get(name)
+            usable = isinstance(numbers, (list, tuple)) and len(numbers) == 3
+            if not usable or not all(
+                isinstance(x, (int, float)) and np.isfinite(x) and (x > 0 or name == "mean") for x in numbers
+            ):
+                msg = f"{name} must be three {'positive ' if name == 'std' else ''}numbers, got {str(numbers)[:80]}"
+                raise ValueError(msg)
+            per_channel[name] = tuple(map(float, numbers))
+        return cls(size, **per_channel)
+
+    def resized(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the whole picture with both sides `size`: uint8, with as many channels as it came with."""
+        side = (self.size, self.size)
+        if pixels.shape[:2] == side:
+            return pixels
+        shrinks = pixels.shape[0] > self.size or pixels.shape[1] > self.size
+        return cv2.resize(pixels, side, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
     def into(self, pixels: np.ndarray, out: np.ndarray) -> None:
         """Write the tensor of one picture into `out`, without a temporary per channel.
@@ -61,10 +105,7 @@ class Preprocess:
         out : ndarray of float32, shape (3, size, size)
             Its planes must be contiguous.
         """
-        side = (self.size, self.size)
-        if pixels.shape[:2] != side:
-            shrinks = pixels.shape[0] > self.size or pixels.shape[1] > self.size
-            pixels = cv2.resize(pixels, side, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        pixels = self.resized(pixels)
         grey = pixels.astype(np.float32) if pixels.ndim == 2 else None
         for c in range(3):
             plane = grey if grey is not None else pixels[..., c].astype(np.float32)
@@ -146,6 +187,11 @@ class Backbone:
         Published weights; the first is what ``imagenet`` means.
     last_layer : str or None
         Name of the classifying layer, the only one that may have another number of outputs in a weight file.
+    stem : {"standard", "small"}
+        How a ResNet begins: "small" has a first convolution of 3 x 3 with stride 1 and no max pooling, for pictures of
+        some 48 pixels. A checkpoint of fusionfer says which stem it needs, whatever stands here.
+    size_is_set : bool
+        Whether the input size was chosen (by `sized`), so that a checkpoint's own does not replace it.
 
     Examples
     --------
@@ -159,11 +205,15 @@ class Backbone:
     levels: Mapping[str, Level] = field(default_factory=dict)
     weights: tuple[Weights, ...] = ()
     last_layer: str | None = None
+    stem: str = "standard"
+    size_is_set: bool = field(default=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name or any(character in self.name for character in "@,= \t\n"):
             msg = f"A backbone's name holds no blank, comma, '=' or '@': got {self.name!r}."
             raise UnknownNameError(msg)
+        if self.stem not in STEMS:
+            raise unknown_name("stem", self.stem, STEMS)
         levels = {
             name: level if isinstance(level, Level) else Level((level,) if isinstance(level, str) else tuple(level))
             for name, level in self.levels.items()
@@ -187,7 +237,13 @@ class Backbone:
             raise WeightsError(msg)
         if not isinstance(self.preprocess, Preprocess):
             return self
-        return replace(self, preprocess=replace(self.preprocess, size=size))
+        return replace(self, preprocess=replace(self.preprocess, size=size), size_is_set=True)
+
+    def as_recorded(self, weights: Mapping[str, Any]) -> Backbone:
+        """Return this record with the stem that the recorded provenance of its weights names, else as it is."""
+        metadata = weights.get("metadata")
+        stem = metadata.get("stem") if isinstance(metadata, Mapping) else None
+        return replace(self, stem=stem) if stem in STEMS and self.module is None else self
 
     def pinned(self, name: str) -> Weights:
         """Return the published weights that ``imagenet``, a short or a full name means."""

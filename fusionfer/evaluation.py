@@ -27,9 +27,14 @@ class Evaluation:
     proba : ndarray of float, shape (n, n_classes), or None
         Columns in the order of the model's classes; None if the head gives no probabilities.
     scores : Scores
+        Of all rows.
     split : str
     notes : tuple of str
-        What was left out, and how many of the rows the model was trained on, one sentence each.
+        What was left out, and how many of the rows were trained on, one sentence each.
+    seen : ndarray of bool, shape (n,)
+        Rows that the model was trained on, or the weights that computed its features.
+    unseen_scores : Scores or None
+        Of the other rows; None if no row was trained on, or all were.
     """
 
     ids: np.ndarray
@@ -38,7 +43,9 @@ class Evaluation:
     proba: np.ndarray | None
     scores: Scores
     split: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    seen: np.ndarray
+    unseen_scores: Scores | None
 
 
 def evaluate(features: Features, model: Model, split: str = "test") -> Evaluation:
@@ -80,23 +87,40 @@ def evaluate(features: Features, model: Model, split: str = "test") -> Evaluatio
             f"them: {', '.join(unseen)}. Map or drop them when extracting (--classes)."
         )
         raise DataError(msg)
-    notes += _trained_on(rows, model)
+    seen, about = _seen_rows(rows, model)
+    notes += about
     X = model_columns(rows, model)
     y_pred = np.asarray(model.predict(X)).astype(np.str_)
     proba = model.predict_proba(X) if hasattr(model.estimator, "predict_proba") else None
     scores = score(rows.y, y_pred, proba, classes=model.classes)
-    return Evaluation(rows.ids, rows.y, y_pred, proba, scores, split, tuple(notes))
+    others = None
+    if seen.any() and not seen.all():
+        new = ~seen
+        others = score(rows.y[new], y_pred[new], None if proba is None else proba[new], classes=model.classes)
+    return Evaluation(rows.ids, rows.y, y_pred, proba, scores, split, tuple(notes), seen, others)
 
 
-def _trained_on(rows: Features, model: Model) -> list[str]:
-    """Say how many rows the model was trained on, and how many are of the same persons; splits may be drawn anew."""
-    names = np.where(rows.digests != "", rows.digests, rows.ids)  # as `fusionfer.fitting.fit` names them
-    trained = is_among(names.tolist(), model.training.get("row_fingerprints", ""))
+def _seen_rows(rows: Features, model: Model) -> tuple[np.ndarray, list[str]]:
+    """Find the rows that the model or the weights of its blocks were trained on, and say what rows they know how.
+
+    Splits may be drawn anew after a fit, and a network is often trained on other data sets: the picture tells.
+    """
+    names = np.where(rows.digests != "", rows.digests, rows.ids).tolist()  # as `fusionfer.fitting.fit` names them
+    trained = is_among(names, model.training.get("row_fingerprints", ""))
+    by_weights = {name: mask for name, mask in rows.seen().items() if name in model.blocks and mask.any()}
+    seen = np.logical_or.reduce([trained, *by_weights.values()])
     related = is_among(rows.groups.tolist(), model.training.get("group_fingerprints", "")) & ~trained
+    chose = is_among(names, model.training.get("held_out_fingerprints", "")) & ~seen
+    stopped = {name: mask for name, mask in rows.seen("selected_on").items() if name in model.blocks and mask.any()}
     notes = []
     if trained.any():
         notes.append(
             f"{np.sum(trained)} of {len(rows)} scored rows were trained on: their figures say nothing about new faces."
+        )
+    if by_weights:
+        notes.append(
+            f"{np.sum(np.logical_or.reduce(list(by_weights.values())))} of {len(rows)} scored rows are images that the "
+            f"weights of {', '.join(by_weights)} were trained on: their figures say nothing about new faces."
         )
     if related.any():
         groups = len(np.unique(rows.groups[related]))
@@ -104,7 +128,16 @@ def _trained_on(rows: Features, model: Model) -> list[str]:
             f"{np.sum(related)} of {len(rows)} scored rows were not trained on, but others of their {groups} groups "
             "(persons, sequences) were: their figures say little about new persons."
         )
-    return notes
+    for mask, what in [
+        (chose, "have chosen the model (blocks, parameters, calibration)"),
+        (
+            np.logical_or.reduce([np.zeros(len(rows), dtype=bool), *stopped.values()]) & ~seen,
+            f"have told when to stop the training of the weights of {', '.join(stopped)}",
+        ),
+    ]:
+        if mask.any():
+            notes.append(f"{np.sum(mask)} of {len(rows)} scored rows {what}: their figures are a little too good.")
+    return seen, notes
 
 
 def read_for_model(folder: str | Path, model: Model) -> Features:

@@ -10,6 +10,7 @@ __all__ = [
     "CacheFormatError",
     "CacheLockedError",
     "DataError",
+    "DeviceMemoryError",
     "ExtractionInterrupted",
     "FusionferError",
     "FusionferWarning",
@@ -70,6 +71,10 @@ class CacheLockedError(CacheError, TimeoutError):
 
 class StoreFullError(CacheError):
     """The disk, or the quota, is full; what was committed is intact."""
+
+
+class DeviceMemoryError(FusionferError, MemoryError):
+    """A device has too little memory for what is to run there; what was committed is intact."""
 
 
 class NonFiniteFeaturesError(FusionferError, FloatingPointError):

@@ -14,7 +14,7 @@ import numpy as np
 
 from fusionfer.cache import CacheFolder, RowTable, StoredFeatures, read_feature_file, refuse_damaged
 from fusionfer.exceptions import DataError, NonFiniteFeaturesError, UnknownNameError, unknown_name
-from fusionfer.fusion import align, check_blocks, column_names, split_block
+from fusionfer.fusion import align, check_blocks, column_names, is_among, split_block
 
 __all__ = ["Features"]
 
@@ -322,6 +322,40 @@ class Features:
             "key": key,
             "record": provenance.get("record") or {},
         }
+
+    def weights(self, name: str) -> dict[str, Any]:
+        """Return what is recorded of the weights that computed a block: name, path, sha256, metadata, and more.
+
+        Returns
+        -------
+        dict
+            Empty where nothing is known, as of a block that came from arrays.
+        """
+        record = self.block_record(name)["record"]
+        while isinstance(copied := record.get("copied_from"), Mapping):  # written by `to_hdf5`, perhaps repeatedly
+            record = copied.get("record") or {}
+        weights = record.get("weights")
+        return dict(weights) if isinstance(weights, Mapping) else {}
+
+    def seen(self, what: str = "trained_on") -> dict[str, np.ndarray]:
+        """Find the rows whose images weights have met before, by the hashes that checkpoints bring along.
+
+        Parameters
+        ----------
+        what : {"trained_on", "selected_on"}
+            The images that the weights were trained on, or those that told when to stop, and which weights to keep.
+
+        Returns
+        -------
+        dict of str to ndarray of bool, shape (n,)
+            Block -> its rows; only blocks whose weights record it. A row without a digest is never found.
+        """
+        names = {name: self.weights(name).get(what) for name in self.blocks}
+        images = {name: known for name, known in names.items() if isinstance(known, str)}
+        # Levels of one backbone have the same weights: half a megabyte of hashes is searched once.
+        hashed = self.digests != ""
+        found = {known: is_among(self.digests.tolist(), known) & hashed for known in set(images.values())}
+        return {name: found[known] for name, known in images.items()}
 
     def _content_hash(self, columns: slice) -> str:
         """SHA-256 over the ids and the block's numbers: the same content is the same cache."""

@@ -18,6 +18,7 @@ __all__ = [
     "align",
     "check_blocks",
     "column_names",
+    "fingerprint_count",
     "fingerprints",
     "is_among",
     "split_block",
@@ -113,10 +114,15 @@ def fingerprints(values: Iterable[str]) -> str:
     Examples
     --------
     >>> known = fingerprints(["a", "b", "a"])
-    >>> len(known), is_among(["b", "c"], known).tolist()
-    (32, [True, False])
+    >>> fingerprint_count(known), is_among(["b", "c"], known).tolist()
+    (2, [True, False])
     """
     return "".join(sorted({_fingerprint(value) for value in values}))
+
+
+def fingerprint_count(known: str) -> int:
+    """Return of how many values `fingerprints` were taken."""
+    return len(known) // _HEX
 
 
 def is_among(values: Iterable[str], known: str) -> np.ndarray:

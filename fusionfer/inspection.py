@@ -8,6 +8,7 @@ from typing import Any
 
 from fusionfer.cache import CacheFolder, FileDescription, describe
 from fusionfer.exceptions import CacheFormatError, DataError
+from fusionfer.fusion import fingerprint_count
 from fusionfer.persistence import describe_model
 
 __all__ = ["Inspection", "inspect"]
@@ -59,7 +60,7 @@ def inspect(path: str | Path) -> Inspection:
 
 def _cache(path: Path) -> Inspection:
     found = describe(path)
-    data = {**asdict(found), "damages": [damage._asdict() for damage in found.damages]}
+    data = _readable(found)
     rows = [
         ["block", f"{found.block}, {found.dim} columns"],
         ["rows", f"{found.done} done, {found.failed} failed, {found.absent} absent, of {found.rows}"],
@@ -100,13 +101,28 @@ def _folder(path: Path) -> Inspection:
             data.append({"path": str(file), "error": str(error)})
             continue
         intact = intact and found.intact and found.complete
-        data.append({**asdict(found), "damages": [damage._asdict() for damage in found.damages]})
+        data.append(_readable(found))
         rows.append(_file_row(file, found))
     header = ["file", "columns", "rows", "MB", "state", "weights"]
     tables = [(str(path), header, rows)]
     if unreadable:
         tables.append(("Unreadable", ["file", "why"], unreadable))
     return Inspection("folder", intact, {"path": str(path), "files": data}, tuple(tables))
+
+
+def _readable(found: FileDescription) -> dict[str, Any]:
+    """Return everything, but numbers of images in the place of half a megabyte of their hashes."""
+    return {**_counted(asdict(found)), "damages": [damage._asdict() for damage in found.damages]}
+
+
+def _counted(value: Any) -> Any:
+    if isinstance(value, dict):
+        hashes = {name for name in ("trained_on", "selected_on") if isinstance(value.get(name), str)}
+        return {
+            name: f"{fingerprint_count(entry)} images" if name in hashes else _counted(entry)
+            for name, entry in value.items()
+        }
+    return [_counted(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _file_row(file: Path, found: FileDescription) -> list[str]:

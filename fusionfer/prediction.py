@@ -135,7 +135,7 @@ def predict(
 def load_networks(model: Model, weights: Any, device: Any, scratch: Path) -> dict[str, LoadedBackbone]:
     """Return for each block of `model` the network it needs, one per backbone, with weights of the recorded hash."""
     given = _given(weights)
-    needed: dict[tuple[str, str, int], list[str]] = {}
+    needed: dict[tuple[str, str, int, str], list[str]] = {}
     for name, block in model.blocks.items():
         key = block["key"]
         rebuilt = block["backbone"] in BACKBONES or block["backbone"].startswith("timm:")
@@ -147,18 +147,23 @@ def load_networks(model: Model, weights: Any, device: Any, scratch: Path) -> dic
                 "it from pictures. Compute the features yourself and call model.predict(X)."
             )
             raise ModelError(msg)
-        needed.setdefault((block["backbone"], key["weights_sha256"], int(preprocess["size"])), []).append(name)
-    known = {backbone for backbone, _, _ in needed}
+        precision = str(key.get("dtype", "float32"))
+        needed.setdefault((block["backbone"], key["weights_sha256"], int(preprocess["size"]), precision), []).append(
+            name
+        )
+    known = {backbone for backbone, *_ in needed}
     for given_name, _ in given:
         if given_name is not None and given_name not in known:
             raise unknown_name("backbone of the model", given_name, known, plural="backbones of the model")
     networks = {}
-    for (backbone, sha256, size), names in needed.items():
+    for (backbone, sha256, size, precision), names in needed.items():
         blocks = [model.blocks[name] for name in names]
-        record = get_backbone(backbone).sized(size)
         origin = blocks[0]["record"].get("weights", {})
+        record = get_backbone(backbone).sized(size).as_recorded(origin)
         source, seed = _find_weights(model, backbone, sha256, origin, given, scratch)
-        loaded = load_backbone(record, [block["level"] for block in blocks], weights=source, seed=seed, device=device)
+        loaded = load_backbone(
+            record, [block["level"] for block in blocks], weights=source, seed=seed, device=device, precision=precision
+        )
         if loaded.weights["sha256"] != sha256:
             msg = (
                 f"{backbone}: the model was trained on features of {origin.get('name')} (SHA-256 {sha256[:12]}), "
@@ -213,7 +218,7 @@ def _find_weights(
 
 def _require_key(name: str, block: Mapping[str, Any], network: LoadedBackbone, faces: FaceSet) -> None:
     """Refuse when the pixels or the network would not give the features that the model was trained on."""
-    ours = block_key(network.backbone, block["level"], network.weights["sha256"], faces.decoder)
+    ours = block_key(network.backbone, block["level"], network.weights["sha256"], faces.decoder, network.precision)
     theirs = block["key"]
     if ours["decoder"] != theirs.get("decoder"):
         text = f"Pictures are decoded by {ours['decoder']} here, by {theirs.get('decoder')} for the model's features."

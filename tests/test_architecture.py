@@ -13,8 +13,9 @@ DESIGN = (ROOT / "docs" / "design.md").read_text()
 
 #: Heavy dependency -> the rooms that may import it (design.md, "Heavy dependencies").
 HEAVY = {
-    "torch": {"networks", "extraction"},
-    "torchvision": {"networks"},
+    "torch": {"networks", "extraction", "training"},
+    "torchvision": {"networks", "training"},
+    "lightning": {"training"},
     "timm": {"networks"},
     "openvino": {"networks"},
     "onnx": {"networks"},

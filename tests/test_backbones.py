@@ -1,6 +1,7 @@
 """Records of backbones: preprocessing against formulas, pinned weights, levels, errors."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -114,3 +115,42 @@ def test_sizes_below_32_are_refused():
     """Five halvings leave nothing of a smaller picture."""
     with pytest.raises(WeightsError, match="at least 32 pixels, got 16"):
         get_backbone("resnet34").sized(16)
+
+
+def test_a_description_gives_back_its_preprocessing():
+    """What was written into a file, also by way of JSON, becomes the same preprocessing."""
+    preprocess = Preprocess(48, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    assert Preprocess.from_description(json.loads(json.dumps(preprocess.describe()))) == preprocess
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": 16}, "size must be a whole number from 32 to 4096, got 16"),
+        ({"size": True}, "size must be a whole number"),
+        ({"mean": [0.5, 0.5]}, "mean must be three numbers"),
+        ({"mean": [0.5, 0.5, float("inf")]}, "mean must be three numbers"),
+        ({"std": [0.5, 0.0, 0.5]}, "std must be three positive numbers"),
+        ({"std": "abc"}, "std must be three positive numbers"),
+        ({"resize": None}, "resize must be 'whole image to square"),
+    ],
+)
+def test_descriptions_of_something_else_are_refused(change, message):
+    """A size out of range, a deviation of zero, another way to resize: each is named."""
+    with pytest.raises(ValueError, match=message):
+        Preprocess.from_description({**Preprocess().describe(), **change})
+
+
+def test_a_chosen_size_is_remembered_and_changes_no_equality():
+    """Only `sized` says that the size was chosen; the default of the same number is another thing, but an equal one."""
+    record = get_backbone("resnet34")
+    assert record.sized(224).size_is_set
+    assert not record.size_is_set
+    assert record.sized(224) == record
+
+
+def test_stems_are_known():
+    """A record may have another stem; a misspelt one names the known ones."""
+    assert dataclasses.replace(get_backbone("resnet34"), stem="small").stem == "small"
+    with pytest.raises(UnknownNameError, match=r"Unknown stem 'smal'\. Known stems: small, standard"):
+        Backbone("mine", None, stem="smal")

@@ -91,7 +91,7 @@ def test_commands_of_a_page_exist(page):
 
 def test_a_wrong_command_would_be_found():
     """The check of commands refuses an unknown verb, an unknown option, a bad choice and a missing argument."""
-    wrong = ["fusionfer train x", "fusionfer fit x --heads ecoc", "fusionfer fit x --scale much", "fusionfer extract"]
+    wrong = ["fusionfer tarin x", "fusionfer fit x --heads ecoc", "fusionfer fit x --scale much", "fusionfer extract"]
     for line in wrong:
         with pytest.raises(click.UsageError):
             parse(line)

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
 
 from fusionfer.evaluation import evaluate, model_columns, read_for_model
 from fusionfer.exceptions import DataError, ModelError, UnknownNameError
 from fusionfer.features import Features
 from fusionfer.fitting import fit
+from fusionfer.fusion import fingerprints
 
 
 @pytest.fixture
@@ -132,3 +134,61 @@ def test_read_for_model_names_what_differs(make_features, tmp_path):
     model = fit(Features.read(tmp_path / "one"), cv=3).model
     with pytest.raises(ModelError, match=r"content_sha256 is '\w+' in the model, '\w+' in the features"):
         read_for_model(tmp_path / "two", model)
+
+
+def test_rows_that_weights_were_trained_on_are_scored_apart(make_features):
+    """They are counted, and every figure is given of the others alone, too; other blocks' weights do not matter."""
+    features = replace(make_features(n_train=20), digests=np.array([f"{i:064x}" for i in range(1, 61)]))
+    model = fit(features, cv=3, min_gain=1.0).model
+    (name,) = model.blocks
+    other = next(block for block in features.blocks if block != name)
+
+    def said(block, **rows):
+        weights = {what: fingerprints(features.digests[some].tolist()) for what, some in rows.items()}
+        return replace(features, provenance={block: {"key": {"block": block}, "record": {"weights": weights}}})
+
+    known = said(name, trained_on=slice(30, 40), selected_on=slice(35, 45))
+    result = evaluate(known, model)
+    assert np.flatnonzero(result.seen).tolist() == list(range(10, 20))
+    new = ~result.seen
+    assert result.unseen_scores.n == 30
+    assert result.unseen_scores.accuracy == accuracy_score(result.y_true[new], result.y_pred[new])
+    assert result.unseen_scores.roc_auc == pytest.approx(roc_auc_score(result.y_true[new] == "b", result.proba[new, 1]))
+    assert result.scores.accuracy == evaluate(features, model).scores.accuracy
+    assert result.notes == (
+        f"10 of 40 scored rows are images that the weights of {name} were trained on: their figures say nothing about "
+        "new faces.",
+        f"5 of 40 scored rows have told when to stop the training of the weights of {name}: their figures are a little "
+        "too good.",
+    )
+    alone = evaluate(said(other, trained_on=slice(30, 40)), model)
+    assert (alone.notes, alone.unseen_scores) == ((), None)
+
+
+def test_rows_seen_by_model_and_weights(make_features):
+    """Both count; where all rows were trained on, no other figures are left to give."""
+    features = replace(make_features(), digests=np.array([f"{i:064x}" for i in range(1, 61)]))
+    model = fit(features, cv=3).model
+    weights = {"trained_on": fingerprints(features.digests[40:50].tolist())}
+    known = {name: {"key": {"block": name}, "record": {"weights": weights}} for name in features.blocks}
+    result = evaluate(replace(features, provenance=known), model, "all")
+    assert np.flatnonzero(~result.seen).tolist() == list(range(50, 60))
+    assert result.unseen_scores.n == 10
+    assert [note.split(" of ")[0] for note in result.notes] == ["40", "10"]
+    assert evaluate(features, model, "train").unseen_scores is None
+    assert evaluate(features, model, "test").unseen_scores is None
+
+
+def test_rows_that_chose_the_model_are_counted(make_features):
+    """Held-out rows of a fit were not trained on, but are no new faces either."""
+    splits = ["train"] * 30 + ["validation"] * 15 + ["test"] * 15
+    features = replace(make_features(splits=splits), digests=np.array([f"{i:064x}" for i in range(1, 61)]))
+    weights = {"trained_on": fingerprints(features.digests[:30].tolist())}
+    known = {name: {"key": {"block": name}, "record": {"weights": weights}} for name in features.blocks}
+    features = replace(features, provenance=known)
+    model = fit(features, LogisticRegression()).model
+    assert evaluate(features, model).notes == ()
+    assert evaluate(features, model, "validation").notes == (
+        "15 of 15 scored rows have chosen the model (blocks, parameters, calibration): their figures are a little too "
+        "good.",
+    )

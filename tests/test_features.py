@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from fusionfer.exceptions import (
     UnknownNameError,
 )
 from fusionfer.features import Features
+from fusionfer.fusion import fingerprints
 
 IDS = [f"{i}.png" for i in range(8)]
 
@@ -273,3 +275,37 @@ def test_no_torch_and_no_images():
     """Reading features imports neither torch nor OpenCV."""
     code = "import sys, fusionfer.features; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def with_weights(features, **weights):
+    """The same features, whose blocks say these things of their weights."""
+    known = {name: {"key": {}, "record": {"weights": said}} for name, said in weights.items()}
+    return replace(features, digests=np.array([f"{i:064x}" for i in range(len(features))]), provenance=known)
+
+
+def test_rows_that_weights_have_seen(make_features):
+    """Found by the hash of the picture, for each block whose weights say it; rows without a hash never."""
+    digests = [f"{i:064x}" for i in range(60)]
+    features = with_weights(
+        make_features(),
+        left={"trained_on": fingerprints([*digests[3:8], ""]), "selected_on": fingerprints(digests[50:])},
+        right={"trained_on": None, "metadata": {"trained_on": "FER-2013"}},
+    )
+    assert {name: np.flatnonzero(rows).tolist() for name, rows in features.seen().items()} == {"left": [3, 4, 5, 6, 7]}
+    assert np.flatnonzero(features.seen("selected_on")["left"]).tolist() == list(range(50, 60))
+    assert np.flatnonzero(features.take([4, 20, 5]).seen()["left"]).tolist() == [0, 2]
+    unknown = replace(features, digests=np.full(60, ""))
+    assert not unknown.seen()["left"].any()
+    assert make_features().seen() == {}
+    assert with_weights(make_features(), left={"trained_on": ""}).seen()["left"].tolist() == [False] * 60
+
+
+def test_weights_are_known_through_copies(make_features, tmp_path):
+    """What a cache records of weights is found again in a copy of a copy; arrays know nothing."""
+    features = with_weights(make_features(), left={"name": "mine", "sha256": "ab"})
+    assert features.weights("left") == {"name": "mine", "sha256": "ab"}
+    assert features.weights("right") == {}
+    for folder in ("one", "two"):
+        features.to_hdf5(tmp_path / folder)
+        features = Features.read(tmp_path / folder)
+    assert features.weights("left") == {"name": "mine", "sha256": "ab"}

@@ -8,6 +8,7 @@ import pytest
 
 from fusionfer.cache import CacheFolder, RowTable
 from fusionfer.exceptions import CacheFormatError, DataError, ModelError
+from fusionfer.fusion import fingerprints
 from fusionfer.inspection import inspect
 
 
@@ -91,3 +92,19 @@ def test_a_damaged_model_is_not_intact(shared_model, tmp_path):
     found = inspect(tmp_path / "m")
     assert not found.intact
     assert found.data["problems"]
+
+
+def test_hashes_of_training_images_are_counted_not_shown(tmp_path):
+    """A cache of a trained network's features says how many images that network has seen, also where it was merged."""
+    texts = np.array([""] * 2)
+    rows = RowTable(np.array(["a", "b"]), texts, texts, texts, np.array(["0" * 64, "1" * 64]))
+    weights = {"name": "x", "sha256": "0" * 64, "trained_on": fingerprints("abc"), "selected_on": fingerprints("d")}
+    folder = CacheFolder(tmp_path)
+    with folder.lock():
+        record = {"weights": weights, "history": [{"weights": weights}]}
+        job = folder.prepare("resnet34", "logits", 2, key={"size": 48}, record=record, rows=rows, block_rows=2)
+        job.commit(0, np.ones((2, 2), np.float32), done=np.array([True, True]), failed={})
+        job.close()
+    shown = inspect(tmp_path).data["files"][0]["record"]
+    for one in (shown["weights"], shown["history"][0]["weights"]):
+        assert (one["trained_on"], one["selected_on"], one["name"]) == ("3 images", "1 images", "x")

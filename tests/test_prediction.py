@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 
+from fusionfer.backbones import get_backbone
 from fusionfer.evaluation import evaluate, read_for_model
 from fusionfer.exceptions import FusionferWarning, ImageError, ModelError, UnknownNameError, WeightsError
 from fusionfer.extraction import extract_to_cache
 from fusionfer.features import Features
 from fusionfer.images import read_faces, read_pictures
+from fusionfer.networks import build_module
 from fusionfer.persistence import Model, load_model
 from fusionfer.prediction import Predictions, predict
 
@@ -61,6 +64,26 @@ def test_two_sets_of_weights_of_one_backbone_are_not_mixed_up(pictures, tmp_path
     result = predict(few, model)
     assert result.ids.tolist() == features.ids.tolist()
     assert np.allclose(result.proba, head.predict_proba(features.X), atol=1e-4)
+
+
+@pytest.mark.parametrize("what", ["bf16", "small stem", "small stem in a file"])
+def test_networks_are_built_as_they_were(pictures, tmp_path, what):
+    """Precision, the stem of random weights, and that of a plain file of weights are those of the features."""
+    few = pictures.take(np.arange(40))
+    backbone = replace(get_backbone("resnet34"), stem="small") if "stem" in what else "resnet34"
+    weights = "none"
+    if "file" in what:
+        weights = tmp_path / "plain.pth"
+        torch.save(build_module("resnet34", stem="small", seed=5).state_dict(), weights)
+    precision = "bf16" if what == "bf16" else "float32"
+    cache = tmp_path / "cache"
+    extract_to_cache(few, backbone, size=32, seed=1, cache=cache, weights=weights, device="cpu", precision=precision)
+    features = Features.read(cache)
+    head = LogisticRegression(max_iter=1000).fit(features.X, features.y)
+    model = Model(head, {name: features.block_record(name) for name in features.blocks}, tuple(head.classes_))
+    result = predict(few, model, device="cpu")
+    expected = head.predict_proba(features.X)[[features.ids.tolist().index(one) for one in result.ids]]
+    assert np.allclose(result.proba, expected, atol=1e-4)
 
 
 def test_the_batch_size_changes_rounding_only(model, pictures):

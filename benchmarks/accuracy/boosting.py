@@ -27,12 +27,14 @@ ETAS = (0.1, 0.2, 0.5, 1.0)
 NORMS: dict[str, dict[str, Any]] = {
     "plain": {"norm": None},
     "damped": {"norm": "damped"},
-    "tau 0.25": {"tau": 0.25},
-    "tau 0.1": {"tau": 0.1},
-    "tau 0.05": {"tau": 0.05},
+    "tau 0.25": {"tau": 0.25, "lead": 0},
+    "tau 0.1": {"tau": 0.1, "lead": 0},
+    "tau 0.05": {"tau": 0.05, "lead": 0},
+    "tau 0.05, lead 0.5": {"tau": 0.05, "lead": 0.5},
 }
 PARTS: dict[str, list[dict[str, Any]]] = {
-    "slices": [{"n_slices": n} for n in (1, 4, 8, 16)],
+    "slices": [{"n_slices": n} for n in (1, 4, 16, 32, 64)],
+    "lead": [{"lead": lead} for lead in (0, 0.3, 0.5, 0.7)],
     "bins": [{"max_bin": n} for n in (16, 32, 64, 256)],
     "depth": [{"max_depth": n} for n in (3, 4, 6)],
     "features": [{"shares": "proportional"}, {"shares": "equal"}],

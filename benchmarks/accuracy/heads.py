@@ -20,7 +20,7 @@ import click
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, log_loss
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline
 
 from fusionfer.features import Features
 from fusionfer.fusion import BlockScaler
@@ -54,7 +54,8 @@ def main(cache: Path, heads: tuple[str, ...], fit_on: str, score_on: str, folds:
             head.set_params(random_state=seed)
         begin = time.perf_counter()
         selector = HybridSelector(head, blocks=blocks, cv=folds, random_state=seed)
-        selector.fit(inside.X, inside.y, groups=_groups(inside))
+        groups = _groups(inside)
+        selector.fit(inside.X, inside.y, groups=groups)
         selecting = time.perf_counter() - begin
         cells = []
         for candidate, columns in candidates.items():
@@ -67,7 +68,8 @@ def main(cache: Path, heads: tuple[str, ...], fit_on: str, score_on: str, folds:
             if "blocks" in one.get_params():
                 one.set_params(blocks=local)
             begin = time.perf_counter()
-            model = make_pipeline(BlockScaler(local), one).fit(inside.X[:, columns], inside.y)
+            model = Pipeline([("scale", BlockScaler(local)), ("head", one)])
+            model.fit(inside.X[:, columns], inside.y, head__groups=groups)
             fitting = time.perf_counter() - begin
             X = outside.X[:, columns]
             test = accuracy_score(outside.y, model.predict(X))

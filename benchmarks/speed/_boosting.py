@@ -19,7 +19,7 @@ from fusionfer.heads.boosting import PlainXGBClassifier, WeightNormalisedXGBClas
 __all__ = ["run"]
 
 ROWS = 12_000
-ETA, DEPTH, SLICES, BINS = 0.2, 6, 16, 32
+ETA, DEPTH, SLICES, BINS = 0.2, 6, 64, 32
 PATIENCE = 6  # of stock, whose rounds take seconds; its best round is not far from the first that looks best
 ROUNDS = 12  # of which the cost of one is the median
 

@@ -1,4 +1,4 @@
-"""The joint linear solver against scikit-learn's solvers at equal objective, and a whole selection against one fit."""
+"""The joint linear solver against scikit-learn's solvers at equal objective, and whole selections against one fit."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
 from benchmarks.speed._pictures import pictures
-from benchmarks.speed._timing import Figure, Report, once, seconds
+from benchmarks.speed._timing import Figure, Report, alternate, once, ratio, seconds
 from fusionfer.features import Features
 from fusionfer.fusion import BlockScaler
+from fusionfer.heads import find_head, make_head
 from fusionfer.heads.linear import LinearProblem, LinearSolution, solve_linear, solve_many, solve_softmax
+from fusionfer.selection import HybridSelector
 
-__all__ = ["run"]
+__all__ = ["run", "training_features"]
 
 ROWS = 30_000  # all of FER-2013's training rows
 C = 1e-3
@@ -32,22 +36,29 @@ EPOCHS = 20  # of LIBLINEAR's dual solver for the hinge, which takes more than t
 
 def run(rounds: int, n: int | None, folder: Path | None) -> Iterator[Report]:
     """Measure with a cache folder that is given, or with one extracted here."""
-    with tempfile.TemporaryDirectory() as place:
-        if folder is None:
-            folder, what = _extracted(Path(place) / "cache", n or 2_000)
-        else:
-            what = str(folder)
-        features = Features.read(folder)
-        rows = features.split("train") if np.any(features.splits != "") else features
-        rows = rows.take(np.linspace(0, len(rows) - 1, min(n or ROWS, len(rows))).astype(int))
-        X = BlockScaler(rows.blocks, "standard").fit_transform(rows.X)
-        y = np.unique(rows.y, return_inverse=True)[1]
+    rows, what = training_features(folder, n or (2_000 if folder is None else ROWS))
+    X = BlockScaler(rows.blocks, "standard").fit_transform(rows.X)
+    y = np.unique(rows.y, return_inverse=True)[1]
     setting = f"{X.shape[0]:,} x {X.shape[1]:,} standardised features of {what}, {y.max() + 1} classes, C = {C:g}"
     yield _squared_hinge(X, y, rounds, setting)
     yield _hinge(X, y, rounds, setting)
     yield _logistic(X, y, rounds, setting)
     yield _softmax(X, y, rounds, setting)
+    yield _backends(X, y, rounds, setting)
     yield _selection(X, y, rows.blocks, rounds, setting)
+    yield _selector(rows, rounds, what)
+
+
+def training_features(folder: Path | None, n: int) -> tuple[Features, str]:
+    """Return at most n training rows, and whose they are: of a cache folder, or of one that is extracted here."""
+    with tempfile.TemporaryDirectory() as place:
+        if folder is None:
+            folder, what = _extracted(Path(place) / "cache", n)
+        else:
+            what = str(folder)
+        features = Features.read(folder)
+        rows = features.split("train") if np.any(features.splits != "") else features
+        return rows.take(np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(int)), what
 
 
 def _extracted(folder: Path, n: int) -> tuple[Path, str]:
@@ -161,6 +172,29 @@ def _softmax(X: np.ndarray, y: np.ndarray, rounds: int, setting: str) -> Report:
     return Report("linear", setting, _figures("LogisticRegression, multinomial", taken, slow, values))
 
 
+def _backends(X: np.ndarray, y: np.ndarray, rounds: int, setting: str) -> Report:
+    """The same solver with the products of torch, on its GPU where it has one."""
+    import torch  # only here: whoever runs another benchmark need not load it
+
+    found: dict[str, LinearSolution] = {}
+
+    def solve(backend: str) -> None:
+        found[backend] = solve_linear(X, _codes(y), np.full(len(y), C), loss="squared_hinge", backend=backend)
+
+    taken = alternate({name: partial(solve, name) for name in ("numpy", "torch")}, rounds)
+    place = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    return Report(
+        "linear",
+        f"products by numpy and by torch ({place}), squared hinge; {setting}",
+        (
+            ratio("speed of torch against numpy", taken["numpy"], taken["torch"]),
+            seconds("numpy", taken["numpy"]),
+            seconds("torch", taken["torch"]),
+            once("objectives apart by", _apart(found["numpy"], found["torch"]), "", at_most=1e-3),
+        ),
+    )
+
+
 def _problems(X: np.ndarray, y: np.ndarray, blocks: dict[str, slice]) -> list[LinearProblem]:
     """Every block and all together, every fold standardised for itself, every value of C."""
     folds = np.random.default_rng(0).integers(0, FOLDS, size=len(y))
@@ -194,6 +228,29 @@ def _selection(X: np.ndarray, y: np.ndarray, blocks: dict[str, slice], rounds: i
             once("all fits together", float(whole[0]), "s"),
             once("largest proven gap", max(float(one.gap.max()) for one in solved), "", at_most=1e-3),
             once("objective together and alone, of three fits, apart by", apart, "", at_most=1e-3),
+        ),
+    )
+
+
+def _selector(rows: Features, rounds: int, what: str) -> Report:
+    """All that `HybridSelector` does, scaling, scores and refit too, in fits of the head to the scaled rows."""
+    head = make_head("svm-linear", probability=False)
+    Z = BlockScaler(rows.blocks).fit_transform(rows.X)
+    _, single = _timed(lambda: clone(head).fit(Z, rows.y), rounds)
+    found, whole = _timed(lambda: HybridSelector(head, rows.blocks, search="default").fit(rows.X, rows.y), 1)
+    chosen = found.best_params_[found.selected_]
+    _, best = _timed(lambda: clone(head).set_params(**chosen).fit(Z, rows.y), 1)
+    n_values = len(find_head("svm-linear").search["C"])
+    return Report(
+        "linear",
+        f"HybridSelector('svm-linear', search='default'): {len(rows.blocks) + 1} column sets, 5 folds, {n_values} "
+        f"values of C, scaling, scores and refit; {Z.shape[0]:,} x {Z.shape[1]:,} features of {what}",
+        (
+            once("whole selection, in fits at C = 1", float(whole[0] / np.median(single)), "x", at_most=10),
+            once(f"whole selection, in fits at C = {chosen['C']:g}, which it chose", float(whole[0] / best[0]), "x"),
+            once("whole selection", float(whole[0]), "s"),
+            seconds("one fit at C = 1", single),
+            once(f"one fit at C = {chosen['C']:g}", float(best[0]), "s"),
         ),
     )
 

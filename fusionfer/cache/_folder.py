@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fusionfer.cache._file import FeatureFile
-from fusionfer.cache._format import ABSENT, PART, SUFFIX, file_name
+from fusionfer.cache._format import ABSENT, PART, SHARDS, SUFFIX, file_name
 from fusionfer.cache._layout import read_layout
 from fusionfer.cache._lock import folder_lock
 from fusionfer.cache._naming import block_names, match_block, refuse_two_of_one_backbone
@@ -21,6 +23,8 @@ from fusionfer.cache._rows import RowTable
 from fusionfer.exceptions import CacheError
 
 __all__ = ["CacheFolder"]
+
+_SHARD = re.compile(r"[0-9a-f]{8}-[0-9]+-of-[0-9]+")  # data by their hash, which shard, of how many
 
 
 class CacheFolder:
@@ -56,7 +60,7 @@ class CacheFolder:
         return f"CacheFolder({str(self.path)!r})"
 
     @contextmanager
-    def lock(self, timeout: float = 0, *, required: bool = True) -> Iterator[None]:
+    def lock(self, timeout: float = 0, *, required: bool = True, stop: threading.Event | None = None) -> Iterator[None]:
         """Return a context in which this process is the folder's only writer.
 
         Parameters
@@ -65,15 +69,19 @@ class CacheFolder:
             Seconds to wait for another writer; 0 does not wait, a negative number waits for ever.
         required : bool, default=True
             False goes on where the file system has no locks; the caller then sees to it that nobody else writes.
+        stop : threading.Event, optional
+            Waiting ends when it is set.
 
         Raises
         ------
         CacheLockedError
             If another one writes there; process, host and time are named.
+        ExtractionInterrupted
+            If `stop` was set while it waited; nothing was done.
         CacheError
             If nothing can be written there, or the file system has no locks.
         """
-        with folder_lock(self.path, timeout, required=required):
+        with folder_lock(self.path, timeout, required=required, stop=stop):
             self._locked = True
             try:
                 yield
@@ -87,6 +95,17 @@ class CacheFolder:
     def parts(self) -> list[Path]:
         """Return the unfinished caches, sorted by name; they are never read as features."""
         return sorted(path for path in self.listing() if path.name.endswith(SUFFIX + PART))
+
+    def shards(self) -> list[CacheFolder]:
+        """Return the caches of processes that extract together and are not joined yet, sorted by name.
+
+        Folders of other names, and links to folders, are somebody else's.
+        """
+        folder = self.path / SHARDS
+        if folder.is_symlink() or not folder.is_dir():
+            return []
+        found = [path for path in folder.iterdir() if _SHARD.fullmatch(path.name)]
+        return [CacheFolder(path) for path in sorted(found) if path.is_dir() and not path.is_symlink()]
 
     def blocks(self) -> dict[str, Path]:
         """Return block name -> file for the complete caches, each name the shortest that is unambiguous here.

@@ -23,6 +23,7 @@ __all__ = [
     "PART",
     "REASON_BYTES",
     "RECORD_BYTES",
+    "SHARDS",
     "SUFFIX",
     "TEXT_BYTES",
     "VERSION",
@@ -42,6 +43,7 @@ NEEDS = "fusionfer 0.1"
 
 SUFFIX = ".h5"
 PART = ".part"
+SHARDS = "shards"  # folder inside that of a cache, for those that will be joined into it
 PAGE = 4096  # /features starts on such a boundary, so that it can be mapped into memory
 
 ABSENT, DONE, FAILED = 0, 1, 2  # what /state says of a row

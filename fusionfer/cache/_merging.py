@@ -22,8 +22,8 @@ from fusionfer.cache._format import (
     key_differences,
 )
 from fusionfer.cache._layout import create_file, file_size
-from fusionfer.cache._planning import NEW, read_made
-from fusionfer.cache._reading import StoredFeatures, read_feature_file
+from fusionfer.cache._planning import NEW, read_made, refuse_other_data_set
+from fusionfer.cache._reading import StoredFeatures, open_stored, read_feature_file
 from fusionfer.cache._rows import TEXTS, RowTable
 from fusionfer.exceptions import CacheError, CacheFormatError
 
@@ -61,9 +61,10 @@ def merge_shards(folder: CacheFolder, paths: Sequence[Path], *, progress: Progre
     Raises
     ------
     CacheError
-        If the shards do not belong together; both sides are shown. If another file has the name.
+        If the shards do not belong together; both sides are shown. If another file has the name, or the folder holds
+        another data set.
     CacheFormatError
-        If a shard is damaged.
+        If a shard is damaged, or a file of the folder cannot be read.
     IncompleteCacheError
         If a shard is unfinished.
     StoreFullError
@@ -73,6 +74,7 @@ def merge_shards(folder: CacheFolder, paths: Sequence[Path], *, progress: Progre
     shards = _in_order([read_feature_file(path) for path in paths])
     _require_fit(shards)
     rows, record = _joined_rows(shards), _joined_record(shards)
+    refuse_other_data_set(folder.path, [open_stored(file) for file in [*folder.files(), *folder.parts()]], rows)
     key, block_rows = shards[0].key, shards[0].layout.block_rows
     path = folder.path / file_name(shards[0].backbone, shards[0].level, key)
     if path.exists():

@@ -1,7 +1,9 @@
-"""What can go from a cache folder: remains of kills, and files of which another one holds every row."""
+"""What can go from a cache folder and its shards: remains of kills, and files of which another one holds every row."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusionfer.cache._examining import Examination, examine
-from fusionfer.cache._format import ABSENT, DONE, PART, canonical_json, file_name
+from fusionfer.cache._format import ABSENT, DONE, PART, SHARDS, canonical_json, file_name
 from fusionfer.cache._listing import is_draft
+from fusionfer.cache._lock import LOCK, OWNER
 
 if TYPE_CHECKING:
     from fusionfer.cache._folder import CacheFolder
 
-__all__ = ["Prunable", "find_prunable"]
+__all__ = ["Prunable", "find_prunable", "remove_empty"]
 
 #: Key fields that tell how a release computes. Where only these differ, the newer file is of the same pictures,
 #: weights, levels and sizes; what another program or another weight file gave is nobody's successor.
@@ -24,7 +27,7 @@ _RELEASE = ("decoder", "rules", "nodes")
 
 @dataclass(frozen=True)
 class Prunable:
-    """One file that may go.
+    """One file that may go, or the folder of an empty shard.
 
     Attributes
     ----------
@@ -41,11 +44,15 @@ class Prunable:
     why: str
 
 
-def find_prunable(folder: CacheFolder, *, superseded: bool = False) -> list[Prunable]:
+def find_prunable(
+    folder: CacheFolder, *, superseded: bool = False, shards: Sequence[CacheFolder] | None = None
+) -> list[Prunable]:
     """Return what may be removed without losing any feature.
 
     Never among them: a file that is the only one to hold a row (whatever its name), files that cannot be read, files
-    that are no caches, and the file that the others are measured by.
+    that are no caches, and the file that the others are measured by. Of shards, what a join left behind: the files of
+    which the joined one holds every row, and empty folders; a shard that is still to be joined is the only one to hold
+    its rows.
 
     Parameters
     ----------
@@ -54,10 +61,11 @@ def find_prunable(folder: CacheFolder, *, superseded: bool = False) -> list[Prun
     superseded : bool, default=False
         Whether files count that an older release of fusionfer wrote, where a newer file holds the same rows of the
         same weights, level and size.
+    shards : sequence of CacheFolder, optional
+        Those of `folder.shards()` that nobody writes to; by default all.
     """
-    drafts = [path for path in folder.listing() if is_draft(path)]
-    found = [Prunable(path, path.stat().st_size, "a kill left it amid the making of another file") for path in drafts]
-    examined = [one for one in (examine(path) for path in [*folder.files(), *folder.parts()]) if one.stored is not None]
+    found = _drafts(folder)
+    examined = _examined(folder)
     keepers = [one for one in examined if one.finished and one.sound]
     gone: set[Path] = set()
     for one in examined:
@@ -67,7 +75,42 @@ def find_prunable(folder: CacheFolder, *, superseded: bool = False) -> list[Prun
         if why:
             gone.add(one.path)
             found.append(Prunable(one.path, one.path.stat().st_size, why))
-    return sorted(found, key=lambda item: item.path.name)
+    stay = [one for one in keepers if one.path not in gone]
+    for shard in folder.shards() if shards is None else shards:
+        found += _drafts(shard)
+        if _is_empty(shard):
+            found.append(Prunable(shard.path, 0, "an empty shard"))
+        for one in _examined(shard):
+            if why := _why_shard(one, stay):
+                found.append(Prunable(one.path, one.path.stat().st_size, why))
+    return sorted(found, key=lambda item: (item.path.parent != folder.path, item.path))
+
+
+def remove_empty(folder: CacheFolder, shards: Sequence[CacheFolder]) -> None:
+    """Remove the folders of empty shards, with their locks; call it inside them."""
+    for shard in shards:
+        if _is_empty(shard):
+            for path in shard.listing():
+                path.unlink(missing_ok=True)
+            with suppress(OSError):  # something has come in between
+                shard.path.rmdir()
+    with suppress(OSError):  # others are left
+        (folder.path / SHARDS).rmdir()
+
+
+def _is_empty(shard: CacheFolder) -> bool:
+    """Whether nothing but the lock is in the folder of a shard."""
+    return {path.name for path in shard.listing()} <= {LOCK, OWNER}
+
+
+def _drafts(folder: CacheFolder) -> list[Prunable]:
+    drafts = [path for path in folder.listing() if is_draft(path)]
+    return [Prunable(path, path.stat().st_size, "a kill left it amid the making of another file") for path in drafts]
+
+
+def _examined(folder: CacheFolder) -> list[Examination]:
+    """Return what was found in each cache of a folder that can be read."""
+    return [one for one in (examine(path) for path in [*folder.files(), *folder.parts()]) if one.stored is not None]
 
 
 def _why(one: Examination, others: list[Examination], superseded: bool) -> str:
@@ -86,6 +129,18 @@ def _why(one: Examination, others: list[Examination], superseded: bool) -> str:
                 return f"a copy under another name; {other.path.name} holds every row of it"
         elif superseded and one.finished and _newer(other, one):
             return f"superseded by {other.path.name}, which a newer release computed from the same weights"
+    return ""
+
+
+def _why_shard(one: Examination, joined: list[Examination]) -> str:
+    """Say in half a sentence why the file of a shard may go; empty if it may not."""
+    assert one.stored is not None
+    if not np.any(one.stored.state != ABSENT):
+        return "a shard that had not stored a row yet"
+    for other in joined:
+        assert other.stored is not None
+        if canonical_json(other.stored.key) == canonical_json(one.stored.key) and _holds_all(other, one):
+            return f"a shard, and {other.path.name} holds every row of it"
     return ""
 
 

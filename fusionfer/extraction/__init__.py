@@ -1,6 +1,7 @@
 """One pass over the images feeds every backbone (torch)."""
 
-from fusionfer.extraction._extract import BATCH_SIZE, ExtractionReport, extract, extract_to_cache
+from fusionfer.extraction._batch_size import AUTO, BATCH_SIZE
+from fusionfer.extraction._extract import ExtractionReport, extract, extract_to_cache
 from fusionfer.extraction._forward import compute_features, find_device
 from fusionfer.extraction._mending import RecordedNetwork, key_of_same_run
 from fusionfer.extraction._ranks import Rank, Team, find_rank
@@ -8,6 +9,7 @@ from fusionfer.extraction._request import block_key
 from fusionfer.extraction._sharding import Shard
 
 __all__ = [
+    "AUTO",
     "BATCH_SIZE",
     "ExtractionReport",
     "Rank",

@@ -1,9 +1,9 @@
-"""Files keep to the engine by which they were begun: features of two engines agree closely, but not to the bit."""
+"""Files keep to the engine and the batch size by which they were begun, as both decide the last bits of features."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,11 +13,18 @@ from fusionfer.extraction._forward import Progress
 from fusionfer.extraction._workers import Crew
 from fusionfer.networks import LoadedBackbone, find_engine, run_on
 
-__all__ = ["engine_of_file", "on_engine"]
+__all__ = ["Begun", "begun_with", "on_engine"]
 
 
-def engine_of_file(folder: CacheFolder, backbone: str, level: str, key: Mapping[str, Any]) -> str | None:
-    """Return the engine of the file that holds rows of this key, finished or not; None if there is no such file.
+class Begun(NamedTuple):
+    """How a file was begun: by which engine, in which batches."""
+
+    engine: str
+    batch_size: int
+
+
+def begun_with(folder: CacheFolder, backbone: str, level: str, key: Mapping[str, Any]) -> Begun | None:
+    """Return how the file was begun that holds rows of this key, finished or not; None if there is no such file.
 
     Raises
     ------
@@ -29,10 +36,12 @@ def engine_of_file(folder: CacheFolder, backbone: str, level: str, key: Mapping[
     begun = [path for path in folder.parts() if path.stem == name]
     for path in finished:
         try:
-            return str(read_feature_file(path).record.get("engine", "torch"))
+            stored = read_feature_file(path)
+            return Begun(str(stored.record.get("engine", "torch")), stored.layout.block_rows)
         except IncompleteCacheError:
             begun.append(path)
-    return next((str(describe(path).record.get("engine", "torch")) for path in begun), None)
+    described = map(describe, begun)
+    return next((Begun(str(one.record.get("engine", "torch")), one.block_rows) for one in described), None)
 
 
 def on_engine(

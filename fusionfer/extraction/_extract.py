@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.metadata
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,21 +16,28 @@ import torch
 
 from fusionfer.backbones import Backbone
 from fusionfer.cache import CacheFolder, FeatureFile, RowTable, block_name, read_feature_file
-from fusionfer.exceptions import DataError, ExtractionInterrupted, ImageError
-from fusionfer.extraction._continuing import engine_of_file, on_engine
+from fusionfer.exceptions import DataError, DeviceMemoryError, ExtractionInterrupted, ImageError
+from fusionfer.extraction._batch_size import (
+    AUTO,
+    BATCH_SIZE,
+    SIZES,
+    check_batch_size,
+    find_batch_size,
+    too_large,
+)
+from fusionfer.extraction._continuing import begun_with, on_engine
 from fusionfer.extraction._forward import Progress, Vectors, crew_of, find_device, forward
+from fusionfer.extraction._records import row_table, run_record, usable
 from fusionfer.extraction._request import block_key, parse_requests
 from fusionfer.extraction._sharding import Shard
 from fusionfer.extraction._workers import Crew
 from fusionfer.features import Features
 from fusionfer.images import FaceSet
-from fusionfer.networks import LoadedBackbone, engine_versions, find_engine, load_backbone
+from fusionfer.networks import LoadedBackbone, find_engine, find_precision, load_backbone
 
-__all__ = ["BATCH_SIZE", "ExtractionReport", "extract", "extract_to_cache", "one_pass", "run_record", "watched"]
+__all__ = ["ExtractionReport", "extract", "extract_to_cache", "one_pass", "watched"]
 
-BATCH_SIZE = 32
 EXTRACTING = "extracting"
-PACKAGES = ("fusionfer", "torch", "torchvision", "timm", "numpy", "h5py", "opencv-python-headless", "opencv-python")
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class ExtractionReport:
         Wall time of the forward passes with decoding and writing.
     weights : dict of str to dict
         Backbone name -> provenance of its weights.
+    batch_sizes : tuple of int
+        In what batches the files of this run are computed: usually one number, but files keep to theirs.
     """
 
     cache: Path
@@ -67,6 +74,7 @@ class ExtractionReport:
     skipped: tuple[tuple[str, str], ...]
     seconds: float
     weights: dict[str, dict[str, Any]]
+    batch_sizes: tuple[int, ...] = ()
 
     def features(self) -> Features:
         """Read the blocks of this run from the cache."""
@@ -103,9 +111,10 @@ def extract_to_cache(
     cache: str | Path,
     weights: str | Path | Sequence[str | Path] | Mapping[str, str | Path] = "imagenet",
     size: int | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | str = BATCH_SIZE,
     device: str = "auto",
     engine: str = "torch",
+    precision: str = "float32",
     on_error: str = "fail",
     seed: int = 0,
     timeout: float = 30.0,
@@ -131,15 +140,19 @@ def extract_to_cache(
         ``imagenet``, ``none``, a published name or the path of a state dict, for all or as ``BACKBONE=WEIGHTS``.
     size : int, optional
         Input side in pixels; by default that of the backbone's record (224).
-    batch_size : int
+    batch_size : int or "auto"
         Rows that go through the network together. Features are equal to the bit for one batch size, device and number
-        of threads; a resumed run keeps the batch size it began with.
+        of threads; a resumed run keeps the batch size it began with. "auto" takes that of the files that are there,
+        else as many, up to 256, as the device has memory for; on the CPU 32.
     device : str
         ``auto`` (cuda, then mps, then cpu) or a torch device.
     engine : {"torch", "openvino", "onnxruntime", "auto"}
         What runs the networks; "auto" takes the fastest that is installed for the device. Features of different engines
         agree within ``fusionfer.networks.ENGINE_BOUND`` of their largest number. A file keeps to the engine by which it
         was begun.
+    precision : {"float32", "bf16", "fp16"}
+        What the networks compute in; features are float32. With 16 bits (bf16 on any device, fp16 on GPUs) vectors are
+        within ``fusionfer.networks.PRECISION_BOUND`` of their length from those of float32, and files of their own.
     on_error : {"fail", "skip"}
         What to do with a picture that cannot be used; skipped ones are recorded with their reason, and tried again by a
         later run that must not skip, or by which they can be decoded.
@@ -168,28 +181,29 @@ def extract_to_cache(
         With ``on_error="fail"``, for the first picture that cannot be used; what was done before it is kept.
     NonFiniteFeaturesError
         If a network returns NaN or infinity; the message names the sample.
+    DeviceMemoryError
+        If the device has no memory for such batches; the message says for which it has.
     ExtractionInterrupted, CacheError, WeightsError, UnknownNameError, DataError
     """
     if on_error not in {"fail", "skip"}:
         msg = f"on_error must be 'fail' or 'skip', got {on_error!r}."
         raise DataError(msg)
-    if batch_size < 1:
-        msg = f"batch_size must be at least 1, got {batch_size}."
-        raise DataError(msg)
+    check_batch_size(batch_size)
     if not len(faces):
         msg = f"{faces.name} holds no faces."
         raise DataError(msg)
     torch_device = find_device(device)
+    precision = find_precision(precision, torch_device)
     requests = parse_requests(backbones, levels, weights, size)
     own_modules = any(request.backbone.module is not None for request in requests)
-    engine = find_engine(engine, torch_device, own_modules=own_modules)
+    engine = find_engine(engine, torch_device, own_modules=own_modules, precision=precision)
     for request in requests:  # a preprocessing without description is refused before any weights are loaded
         block_key(request.backbone, request.levels[0], "", faces.decoder)
     progress = watched(progress, stop)
     loaded = [
         load_backbone(
             request.backbone, request.levels, weights=request.weights, seed=seed, device=torch_device,
-            progress=progress, timeout=timeout,
+            precision=precision, progress=progress, timeout=timeout,
         )
         for request in requests
     ]  # fmt: skip
@@ -199,50 +213,49 @@ def extract_to_cache(
         for one in loaded:
             stack.callback(one.close)
         if shard is None:
-            stack.enter_context(folder.lock(wait, required=lock))
-        rows = _row_table(faces, progress)
+            stack.enter_context(folder.lock(wait, required=lock, stop=stop))
+        rows = row_table(faces, progress)
+        keys = {
+            (one.backbone.name, level): {
+                **block_key(one.backbone, level, one.weights["sha256"], faces.decoder, precision), "dim": dim
+            }
+            for one in loaded for level, dim in one.dims.items()
+        }  # fmt: skip
+        find = functools.partial(
+            find_batch_size, loaded, torch_device, crew, len(rows), shard.count if shard else 1, progress
+        )
         there: dict[tuple[str, str], Path] = {}
         shard_record: dict[str, Any] = {}
         if shard is not None:
-            keys = {
-                (one.backbone.name, level): {
-                    **block_key(one.backbone, level, one.weights["sha256"], faces.decoder), "dim": dim
-                }
-                for one in loaded for level, dim in one.dims.items()
-            }  # fmt: skip
+            if batch_size == AUTO:
+                batch_size = shard.batch_size(folder, rows, keys, engine, SIZES, find)
             share = shard.take(
-                folder, faces, rows, keys, batch_size=batch_size, engine=engine, device=torch_device.type,
+                folder, faces, rows, keys, batch_size=int(batch_size), engine=engine, device=torch_device.type,
                 retry_failed=on_error == "fail",
             )  # fmt: skip
             faces, rows, there, shard_record = share.faces, share.rows, share.there, share.record
             if len(there) < len(keys):
                 folder = share.folder
-                stack.enter_context(folder.lock(wait, required=lock))
+                stack.enter_context(folder.lock(wait, required=lock, stop=stop))
         jobs: dict[tuple[str, str], FeatureFile] = {}
         engines: dict[tuple[str, str], str] = {}
-        for one in loaded:
-            for level, dim in one.dims.items():
-                name = one.backbone.name, level
-                if name in there:
-                    continue
-                key = block_key(one.backbone, level, one.weights["sha256"], faces.decoder)
-                engines[name] = engine_of_file(folder, *name, {**key, "dim": dim}) or engine
-                ask = functools.partial(
-                    folder.prepare,
-                    backbone=one.backbone.name,
-                    level=level,
-                    dim=dim,
-                    key=key,
-                    record={**run_record(one, faces, batch_size, torch_device, crew, engines[name]), **shard_record},
-                    rows=rows,
-                    block_rows=batch_size,
-                )
-                job = ask(retry_failed=on_error == "fail")
-                if any(_usable(faces, int(row)) for row in np.flatnonzero(job.failed)):
-                    job.close()
-                    job = ask(retry_failed=True)
-                jobs[name] = job
-                stack.callback(job.close)
+        begun = {name: begun_with(folder, *name, key) for name, key in keys.items() if name not in there}
+        found = find() if batch_size == AUTO and not all(begun.values()) else 0
+        of_name = {one.backbone.name: one for one in loaded}
+        for name, was in begun.items():
+            engines[name] = was.engine if was else engine
+            size = int(batch_size) if batch_size != AUTO else was.batch_size if was else found
+            record = run_record(of_name[name[0]], faces, size, torch_device, crew, engines[name])
+            ask = functools.partial(
+                folder.prepare, *name, keys[name]["dim"], key=keys[name], record={**record, **shard_record}, rows=rows,
+                block_rows=size,
+            )  # fmt: skip
+            job = ask(retry_failed=on_error == "fail")
+            if any(usable(faces, int(row)) for row in np.flatnonzero(job.failed)):
+                job.close()
+                job = ask(retry_failed=True)
+            jobs[name] = job
+            stack.callback(job.close)
         seconds, computed = 0.0, 0
         # A resumed file keeps its batch size and its engine; usually there is one group and so one pass.
         kinds = {name: (job.block_rows, engines[name]) for name, job in jobs.items()}
@@ -256,7 +269,10 @@ def extract_to_cache(
             }
             networks = on_engine(loaded, group, kind[1], **settings)
             begin = time.perf_counter()
-            computed += one_pass(faces, rows, networks, group, on_error=on_error, stop=stop, **settings)
+            try:
+                computed += one_pass(faces, rows, networks, group, on_error=on_error, stop=stop, **settings)
+            except DeviceMemoryError as error:
+                raise too_large(error, group.values(), networks, torch_device, crew) from error
             seconds += time.perf_counter() - begin
         files = {block_name(*name): path for name, path in there.items()}
         explanations = {block: f"{path.name} has it already." for block, path in files.items()}
@@ -272,7 +288,7 @@ def extract_to_cache(
             skipped.update({str(stored.rows.ids[i]): reason for i, reason in stored.reasons.items()})
     return ExtractionReport(
         folder.path, files, explanations, len(faces), computed, tuple(sorted(skipped.items())), seconds,
-        {one.backbone.name: one.weights for one in loaded},
+        {one.backbone.name: one.weights for one in loaded}, tuple(sorted({size for size, _ in kinds.values()})),
     )  # fmt: skip
 
 
@@ -335,54 +351,3 @@ def watched(progress: Progress | None, stop: threading.Event | None) -> Progress
             raise ExtractionInterrupted(msg)
 
     return watched
-
-
-def _row_table(faces: FaceSet, progress: Progress) -> RowTable:
-    """Hash every picture as it is stored, so that a hit is proven and not assumed."""
-    n = len(faces)
-    digests = np.full(n, "", dtype="<U64")
-
-    def hash_slice(start: int) -> int:
-        for i in range(start, min(start + 512, n)):
-            with contextlib.suppress(ImageError):  # reading it again for its pixels will fail too, and is reported
-                digests[i] = faces.digest(i)
-        return min(start + 512, n)
-
-    with ThreadPoolExecutor(2, thread_name_prefix="hash") as pool:
-        for end in pool.map(hash_slice, range(0, n, 512)):
-            progress(end, n, "checking images")
-    return RowTable(faces.ids, faces.labels, faces.splits, faces.groups, digests)
-
-
-def _usable(faces: FaceSet, row: int) -> bool:
-    """Whether a picture that is recorded as failed can be used by now: a larger limit, a file that is back."""
-    try:
-        faces.load(row)
-    except ImageError:
-        return False
-    return True
-
-
-def run_record(
-    one: LoadedBackbone, faces: FaceSet, batch_size: int, device: torch.device, crew: Crew, engine: str
-) -> dict[str, Any]:
-    """Return what a file records of a run besides its key."""
-    return {
-        "weights": {**one.weights, "trained_on": None},
-        "batch_size": batch_size,
-        "device": str(device),
-        "threads": crew.threads,
-        "workers": crew.workers,
-        "engine": engine,
-        "data": faces.name,
-        "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None}
-        | engine_versions(engine),
-    }
-
-
-def _version(name: str) -> str | None:
-    """Version of an installed package; nothing is imported."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

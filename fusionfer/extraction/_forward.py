@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fusionfer.exceptions import DataError, NonFiniteFeaturesError
-from fusionfer.extraction._batches import Buffers, Tensoriser
+from fusionfer.exceptions import DataError, DeviceMemoryError, NonFiniteFeaturesError
+from fusionfer.extraction._batches import Buffers, slots
+from fusionfer.extraction._lanes import Lane
 from fusionfer.extraction._workers import Crew, crew_for, in_order, turns
 from fusionfer.images import FaceSet
-from fusionfer.networks import LoadedBackbone
+from fusionfer.networks import LoadedBackbone, memory_of
 
-__all__ = ["Vectors", "compute_features", "crew_of", "find_device", "forward"]
+__all__ = ["Vectors", "compute_features", "crew_of", "exact_float32", "find_device", "forward"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -75,31 +76,42 @@ def forward(
     ------
     NonFiniteFeaturesError
         If a network returns NaN or infinity for a wanted row.
+    DeviceMemoryError
+        If the device has no memory for such batches.
     """
     n = len(faces)
     starts = [start for start in range(0, n, batch_size) if wanted[start : start + batch_size].any()]
-    tensoriser = Tensoriser([network.backbone.preprocess for network in networks])
+    preprocessings, slot_of = slots([network.backbone.preprocess for network in networks])
     inside = turns(crew)
     worker = threading.local()
 
-    def prepare() -> None:
-        worker.buffers = Buffers(tensoriser, batch_size, device)
-
     def work(start: int) -> Vectors:
+        if not hasattr(worker, "buffers"):
+            worker.buffers, worker.lane = Buffers(preprocessings, batch_size, device), Lane(device)
         size = min(batch_size, n - start)
         failed = worker.buffers.decode(faces, digests, wanted, start)
+        with worker.lane.copying():
+            tensors = worker.buffers.on_device()
+        with inside:
+            worker.lane.join()
+            vectors = {
+                (number, level): vector
+                for number, (network, slot) in enumerate(zip(networks, slot_of, strict=True))
+                for level, vector in network.network(tensors[slot]).items()
+            }
+            fetched = worker.lane.fetch(vectors)
+        values = {name: X[:size] for name, X in fetched().items()}
         good = wanted[start : start + size].copy()
         good[list(failed)] = False
-        values = {}
-        with inside:
-            tensors = worker.buffers.on_device()
-            for number, (network, slot) in enumerate(zip(networks, tensoriser.slots, strict=True)):
-                for level, vector in network.network(tensors[slot]).items():
-                    values[number, level] = X = vector.cpu().numpy()[:size]
-                    _check_finite(X, good, faces.ids[start : start + size], network.backbone.name, level)
+        for (number, level), X in values.items():
+            _check_finite(X, good, faces.ids[start : start + size], networks[number], level)
         return Vectors(start, size, values, failed)
 
-    with _exact_float32(), contextlib.closing(in_order(work, starts, crew, prepare)) as batches:
+    def within_memory(start: int) -> Vectors:
+        with memory_of(device, f"There is no room for batches of {batch_size}"):
+            return work(start)
+
+    with exact_float32(), contextlib.closing(in_order(within_memory, starts, crew)) as batches:
         yield from batches
 
 
@@ -119,6 +131,13 @@ def compute_features(
         (position of the network, level) -> vectors; rows of failed pictures are zero.
     failed : dict of int to str
         Row -> why the picture could not be used.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If the device has no memory for such batches.
+    NonFiniteFeaturesError
+        If a network returns NaN or infinity.
     """
     n = len(faces)
     values = {
@@ -131,12 +150,16 @@ def compute_features(
     crew = crew_of(networks, device)
     if n <= batch_size:  # a single batch: nobody else needs the threads
         crew = Crew(workers=1, threads=torch.get_num_threads(), alone=crew.alone)
-    for batch in forward(faces, networks, every, batch_size=min(batch_size, n), device=device, crew=crew):
-        failed.update({batch.start + j: reason for j, reason in batch.failed.items()})
-        for name, X in batch.values.items():
-            values[name][batch.start : batch.start + batch.size] = X
-        if progress is not None:
-            progress(batch.start + batch.size, n, "extracting")
+    try:
+        for batch in forward(faces, networks, every, batch_size=min(batch_size, n), device=device, crew=crew):
+            failed.update({batch.start + j: reason for j, reason in batch.failed.items()})
+            for name, X in batch.values.items():
+                values[name][batch.start : batch.start + batch.size] = X
+            if progress is not None:
+                progress(batch.start + batch.size, n, "extracting")
+    except DeviceMemoryError as error:
+        msg = f"{error} Give a smaller --batch-size, or --device cpu."
+        raise DeviceMemoryError(msg) from error
     for X in values.values():
         X[list(failed)] = 0.0
     return values, failed
@@ -169,18 +192,19 @@ def find_device(name: str = "auto") -> torch.device:
     return device
 
 
-def _check_finite(X: np.ndarray, good: np.ndarray, ids: np.ndarray, backbone: str, level: str) -> None:
+def _check_finite(X: np.ndarray, good: np.ndarray, ids: np.ndarray, network: LoadedBackbone, level: str) -> None:
     bad = good & ~np.isfinite(X).all(axis=1)
     if bad.any():
+        narrow = "fp16 has no numbers beyond 65,504: give --precision bf16. " if network.precision == "fp16" else ""
         msg = (
-            f"{ids[int(np.argmax(bad))]}: {backbone}:{level} returned NaN or infinity. "
-            "Nothing of its batch is stored. Check the weights and the picture."
+            f"{ids[int(np.argmax(bad))]}: {network.backbone.name}:{level} returned NaN or infinity. "
+            f"Nothing of its batch is stored. {narrow}Check the weights and the picture."
         )
         raise NonFiniteFeaturesError(msg)
 
 
 @contextlib.contextmanager
-def _exact_float32() -> Iterator[None]:
+def exact_float32() -> Iterator[None]:
     """Keep CUDA from rounding inputs to TF32 and from choosing algorithms by timing."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         yield

@@ -13,13 +13,14 @@ import numpy as np
 
 from fusionfer.backbones import Backbone, Preprocess, get_backbone
 from fusionfer.cache import FeatureFile, RowTable, key_differences
-from fusionfer.exceptions import CacheError, DataError, ImageError, UnknownNameError, WeightsError
+from fusionfer.exceptions import CacheError, DataError, DeviceMemoryError, ImageError, UnknownNameError, WeightsError
 from fusionfer.extraction._continuing import on_engine
-from fusionfer.extraction._extract import one_pass, run_record, watched
+from fusionfer.extraction._extract import one_pass, watched
 from fusionfer.extraction._forward import Progress, crew_of, find_device
-from fusionfer.extraction._request import block_key
+from fusionfer.extraction._records import run_record
+from fusionfer.extraction._request import block_key, weights_record
 from fusionfer.images import FaceSet
-from fusionfer.networks import LoadedBackbone, find_engine, load_backbone
+from fusionfer.networks import LoadedBackbone, find_engine, find_precision, load_backbone
 
 __all__ = ["RecordedNetwork", "key_of_same_run"]
 
@@ -79,15 +80,18 @@ class RecordedNetwork:
     ) -> None:
         self._stop = stop
         self._progress = watched(progress, stop)
-        asked = _backbone_of(key, backbone)
+        asked = _backbone_of(key, backbone).as_recorded(record.get("weights") or {})
         self.faces = _in_order_of(rows, lost, faces)
         self.rows = rows
         self.device = _device(device, record)
-        self.engine = find_engine(str(record.get("engine", "torch")), self.device, own_modules=asked.module is not None)
+        precision = find_precision(_precision(key), self.device)
+        self.engine = find_engine(
+            str(record.get("engine", "torch")), self.device, own_modules=asked.module is not None, precision=precision
+        )
         source, seed = (str(weights), 0) if weights is not None else _recorded_weights(asked, record)
         self.loaded = load_backbone(
-            asked, [key["level"]], weights=source, seed=seed, device=self.device, progress=self._progress,
-            timeout=timeout,
+            asked, [key["level"]], weights=source, seed=seed, device=self.device, precision=precision,
+            progress=self._progress, timeout=timeout,
         )  # fmt: skip
         try:
             _require_key(key, self.loaded, faces.decoder)
@@ -117,13 +121,19 @@ class RecordedNetwork:
         ------
         ExtractionInterrupted
             When asked to stop; the batches before it are kept.
+        DeviceMemoryError
+            If the device has no memory for the batches of the file.
         """
         name = (self.loaded.backbone.name, _level(self.loaded))
         settings: dict[str, Any] = {
             "batch_size": job.block_rows, "device": self.device, "crew": self.crew, "progress": self._progress
         }  # fmt: skip
         networks = on_engine([self.loaded], {name: job}, self.engine, **settings)
-        return one_pass(self.faces, self.rows, networks, {name: job}, on_error="skip", stop=self._stop, **settings)
+        try:
+            return one_pass(self.faces, self.rows, networks, {name: job}, on_error="skip", stop=self._stop, **settings)
+        except DeviceMemoryError as error:
+            msg = f"{error} The file has such batches: free memory there, or give --device cpu."
+            raise DeviceMemoryError(msg) from error
 
 
 def key_of_same_run(
@@ -152,17 +162,24 @@ def key_of_same_run(
     if weights is not None:
         source = str(weights)
     elif asked.name == key.get("backbone"):
+        asked = asked.as_recorded(record.get("weights") or {})
         source, seed = _recorded_weights(asked, record)
     elif (recorded := record.get("weights") or {}).get("seed") is not None:
         source, seed = "none", int(recorded["seed"])
     loaded = load_backbone(asked, [level], weights=source, seed=seed, timeout=timeout)
     loaded.close()
-    theirs = block_key(loaded.backbone, level, loaded.weights["sha256"], str(key.get("decoder")))
+    sha256, decoder = loaded.weights["sha256"], str(key.get("decoder"))
+    theirs = block_key(loaded.backbone, level, sha256, decoder, _precision(key))
     others = {name: value for name, value in record.items() if name != "history"}
     return (
         {**theirs, "dim": loaded.dims[level]},
-        {**others, "weights": {**loaded.weights, "trained_on": None}},
+        {**others, "weights": weights_record(loaded.weights)},
     )
+
+
+def _precision(key: Mapping[str, Any]) -> str:
+    """Return what the network of a file computed in."""
+    return str(key.get("dtype", "float32"))
 
 
 def _level(loaded: LoadedBackbone) -> str:
@@ -247,7 +264,8 @@ def _recorded_weights(backbone: Backbone, record: Mapping[str, Any]) -> tuple[st
 def _require_key(key: Mapping[str, Any], loaded: LoadedBackbone, decoder: str) -> None:
     """Refuse what would compute other features than the file holds."""
     level = _level(loaded)
-    ours = {**block_key(loaded.backbone, level, loaded.weights["sha256"], decoder), "dim": loaded.dims[level]}
+    key_here = block_key(loaded.backbone, level, loaded.weights["sha256"], decoder, loaded.precision)
+    ours = {**key_here, "dim": loaded.dims[level]}
     differences = key_differences(dict(key), ours)
     if differences:
         differing = [f"{field}: {then!r} in the file, {now!r} here" for field, (then, now) in differences.items()]

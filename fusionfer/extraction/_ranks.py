@@ -228,7 +228,7 @@ class Team:
 
         report = extract_to_cache(
             faces, backbones, levels, cache=cache, device=self.rank.device(device),
-            shard=replace(self.rank.shard, agree=agree), **options,
+            shard=replace(self.rank.shard, agree=agree, least=self._least if self.open else None), **options,
         )  # fmt: skip
         if not self.open:
             return report
@@ -246,7 +246,8 @@ class Team:
         before = [path.name for block, path in report.files.items() if block not in names]
         joined = join_shards(
             folder, self.shards, list(names.values()), before,
-            wait=options.get("wait", 0.0), lock=options.get("lock", True), progress=options.get("progress"),
+            wait=options.get("wait", 0.0), lock=options.get("lock", True), stop=options.get("stop"),
+            progress=options.get("progress"),
         )  # fmt: skip
         return replace(
             report,
@@ -265,7 +266,7 @@ class Team:
     def _agree(self, mine: dict[str, Any]) -> None:
         """Raise the same error on all ranks if one works on something else than rank 0."""
         host = socket.gethostname()
-        everyone = self._exchange({"host": host, "plan": mine})
+        everyone = self._all_told("plan", {"host": host, "plan": mine})
         first = everyone[0]
         wrong = [
             f"rank {i} (on {one['host']}) has {'; '.join(said)}"
@@ -279,6 +280,21 @@ class Team:
                 "computed. Give all the same data and options."
             )
             raise DataError(msg)
+
+    def _least(self, size: int) -> int:
+        """Return the smallest batch size of all ranks."""
+        return min(int(one["size"]) for one in self._all_told("size", {"size": size}))
+
+    def _all_told(self, what: str, mine: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return what all ranks tell, or raise the same error on all where some are at another point."""
+        everyone = self._exchange(mine)
+        if not all(what in one for one in everyone):
+            self.open, self.told = False, self.rank.index > 0
+            msg = (
+                "Some ranks were given --batch-size auto and others a number. Nothing was computed; give all the same."
+            )
+            raise DataError(msg)
+        return everyone
 
     def _meet(self, stack: contextlib.ExitStack) -> Any:
         """Return a group of all ranks, which may be of a program that uses torch.distributed by itself."""

@@ -10,7 +10,7 @@ from typing import Any
 from fusionfer.backbones import Backbone, get_backbone
 from fusionfer.exceptions import DataError, UnknownNameError, unknown_name
 
-__all__ = ["RULES", "BackboneRequest", "block_key", "parse_requests"]
+__all__ = ["RULES", "BackboneRequest", "block_key", "parse_requests", "weights_record"]
 
 #: Version of what extraction does between pixels and features beyond the preprocessing; part of a cache's key.
 #: 1: float32, channels last, batch normalisation folded into convolutions, mean over space.
@@ -100,8 +100,12 @@ def _per_backbone(values: Iterable[str], names: Sequence[str], what: str) -> dic
     return {name: own[name] or for_all for name in names}
 
 
-def block_key(backbone: Backbone, level: str, weights_sha256: str, decoder: str) -> dict[str, Any]:
+def block_key(
+    backbone: Backbone, level: str, weights_sha256: str, decoder: str, precision: str = "float32"
+) -> dict[str, Any]:
     """Return all that decides whether a stored row is the row that would be computed now.
+
+    ``dtype`` is what the network computes in; whatever that is, what is stored is float32.
 
     Raises
     ------
@@ -121,7 +125,21 @@ def block_key(backbone: Backbone, level: str, weights_sha256: str, decoder: str)
         "nodes": list(backbone.level(level).nodes),
         "weights_sha256": weights_sha256,
         "preprocess": describe(),
-        "dtype": "float32",
+        "dtype": precision,
         "decoder": decoder,
         "rules": RULES,
     }
+
+
+def weights_record(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file records of its weights.
+
+    What a checkpoint of fusionfer's says of the images that it was trained and selected on (fingerprints of their
+    hashes, half a megabyte for 28,000) stands beside the metadata, where `fusionfer.features.Features.seen` looks. What
+    other programs call ``trained_on`` may be anything, and stays among the metadata.
+    """
+    metadata = dict(weights["metadata"])
+    images: dict[str, Any] = {"trained_on": None}
+    if metadata.get("format") == "fusionfer-checkpoint":
+        images |= {name: metadata.pop(name) for name in ("trained_on", "selected_on") if name in metadata}
+    return {**weights, "metadata": metadata, **images}

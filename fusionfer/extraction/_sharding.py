@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from fusionfer.cache import (
     SHARD,
+    SHARDS,
     CacheFolder,
     RowTable,
     block_name,
@@ -25,9 +27,6 @@ from fusionfer.exceptions import CacheError, DataError
 from fusionfer.images import FaceSet
 
 __all__ = ["SHARDS", "Shard", "Share", "differences", "join_shards", "shard_folders"]
-
-#: Folder for shards inside the folder of the cache that they will be.
-SHARDS = "shards"
 
 Keys = Mapping[tuple[str, str], dict[str, Any]]
 Progress = Callable[[int, int, str], None]
@@ -48,6 +47,8 @@ class Shard:
     agree : callable, optional
         Called with what this process is about to work on, before anything is computed; it raises where the other
         processes work on something else.
+    least : callable, optional
+        Called with a batch size; returns the smallest one that any of the processes called it with.
 
     Raises
     ------
@@ -63,6 +64,7 @@ class Shard:
     index: int
     count: int
     agree: Callable[[dict[str, Any]], None] | None = field(default=None, compare=False, repr=False)
+    least: Callable[[int], int] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.count < 2 or not 0 <= self.index < self.count:
@@ -109,6 +111,43 @@ class Shard:
             raise DataError(msg)
         begin, end = (number * batches // self.count for number in (self.index, self.index + 1))
         return slice(begin * batch_size, min(end * batch_size, n))
+
+    def batch_size(
+        self, cache: CacheFolder, rows: RowTable, keys: Keys, engine: str, sizes: Iterable[int],
+        find: Callable[[], int],
+    ) -> int:  # fmt: skip
+        """Return the batch size of all processes: that of shards that were begun, else what fits everywhere.
+
+        Parameters
+        ----------
+        cache, rows, keys, engine
+            As in `take`.
+        sizes : iterable of int
+            By which shards may have been begun.
+        find : callable
+            Returns the batch size that fits here.
+
+        Raises
+        ------
+        DataError
+            If the processes do not meet.
+        """
+        if self.least is None:
+            msg = (
+                "Shards that are computed one by one cannot agree on a batch size: give all of them the same number, "
+                "as in --batch-size 64, instead of auto."
+            )
+            raise DataError(msg)
+        plans = {size: {"engine": engine, **_fingerprint(rows, size)} for size in sizes}
+        begun = [
+            size for size, plan in plans.items()
+            if any(folder.is_dir() for folder in shard_folders(cache.path, plan, self.count))
+        ]  # fmt: skip
+        finished = [cache.path / file_name(*name, key) for name, key in keys.items()]
+        if all(path.exists() for path in finished):
+            return min(sizes)  # nothing is to be computed
+        # All look before any begins, as they meet here.
+        return self.least(begun[0] if begun else find())
 
     def take(
         self,
@@ -278,6 +317,7 @@ def join_shards(
     *,
     wait: float,
     lock: bool,
+    stop: threading.Event | None = None,
     progress: Progress | None,
 ) -> dict[str, Path]:
     """Join finished shards into files of `cache`, then remove them: the cache is left as by a single process.
@@ -291,8 +331,8 @@ def join_shards(
         Names of the files that each of them holds.
     joined_before : sequence of str
         Names of files that `cache` has already, of which a run that was killed may have left shards.
-    wait, lock, progress
-        As in `extract_to_cache`.
+    wait, lock, stop, progress
+        As in `extract_to_cache`; `stop` ends waiting.
 
     Returns
     -------
@@ -312,7 +352,7 @@ def join_shards(
         )
         raise CacheError(msg)
     joined = {}
-    with cache.lock(wait, required=lock) if names else contextlib.nullcontext():
+    with cache.lock(wait, required=lock, stop=stop) if names else contextlib.nullcontext():
         for name in names:
             joined[name], _ = merge_shards(cache, [folder / name for folder in folders], progress=progress)
     for folder in folders:

@@ -53,9 +53,7 @@ def crew_for(device: torch.device, *, own_modules: bool) -> Crew:
     return Crew(workers=threads // each, threads=each, alone=False)
 
 
-def in_order(
-    work: Callable[[int], T], starts: Sequence[int], crew: Crew, prepare: Callable[[], None]
-) -> Generator[T, None, None]:
+def in_order(work: Callable[[int], T], starts: Sequence[int], crew: Crew) -> Generator[T, None, None]:
     """Yield ``work(start)`` for each start, in order, computed by the crew a few batches ahead of the caller.
 
     Parameters
@@ -66,17 +64,11 @@ def in_order(
         First row of each batch.
     crew : Crew
         How many workers.
-    prepare : callable
-        Run once in each worker's thread before its first work.
     """
-
-    def begin() -> None:
-        torch.set_num_threads(crew.threads)
-        prepare()
-
+    count = min(crew.workers, len(starts)) or 1
     with (
         _threads_as_before(),
-        ThreadPoolExecutor(min(crew.workers, len(starts)) or 1, "extract", initializer=begin) as pool,
+        ThreadPoolExecutor(count, "extract", initializer=torch.set_num_threads, initargs=(crew.threads,)) as pool,
     ):
         remaining = iter(starts)
         waiting: deque[Future[T]] = deque(

@@ -12,7 +12,9 @@ from sklearn.utils import check_random_state
 __all__ = ["inner_folds"]
 
 
-def inner_folds(y: np.ndarray, n_folds: int, random_state: Any = None, groups: Any = None) -> np.ndarray:
+def inner_folds(
+    y: np.ndarray, n_folds: int, random_state: Any = None, groups: Any = None, held_out: np.ndarray | None = None
+) -> np.ndarray:
     """Return the number of the fold in which each row is held out.
 
     Parameters
@@ -26,17 +28,22 @@ def inner_folds(y: np.ndarray, n_folds: int, random_state: Any = None, groups: A
         Shuffles. None shuffles as 0 does, so that a fit can be repeated.
     groups : array-like of shape (n,), optional
         Rows of one group (person, sequence) are held out together.
+    held_out : ndarray of bool, shape (n,), optional
+        A predefined split: these rows are the only fold, whatever else is given, and no fit trains on them.
 
     Returns
     -------
     ndarray of int, shape (n,)
-        From 0 to ``n_folds - 1``; fewer where there are fewer groups, and all 0 where there is one group only.
+        From 0 to ``n_folds - 1``; fewer where there are fewer groups, and all 0 where there is one group only. With a
+        predefined split 0 in its rows, and -1 in those that are never held out.
 
     Examples
     --------
     >>> inner_folds(np.array(["happy", "happy", "sad", "sad"]), 2).tolist()
     [0, 1, 1, 0]
     """
+    if held_out is not None:
+        return np.where(held_out, 0, -1).astype(np.intp)
     rng = check_random_state(0 if random_state is None else random_state)
     y = np.asarray(y)
     if groups is None:

@@ -10,11 +10,20 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusionfer.heads._jobs import FitJob
 from fusionfer.heads._softmax_training import Choice, SoftmaxTask, make_task, solve_tasks
-from fusionfer.heads._training import DTYPES, above_zero, given_rows, raise_complaints, shared_rows, whole_number
+from fusionfer.heads._training import (
+    above_zero,
+    checked_held_out,
+    given_rows,
+    raise_complaints,
+    rows_to_predict,
+    shared_rows,
+    thread_count,
+    whole_number,
+)
+from fusionfer.heads.linear._threads import at_most
 
 __all__ = ["SoftmaxClassifier"]
 
@@ -41,6 +50,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         Most steps, at least 1.
     class_weight : dict, "balanced" or None
         Weight of each class, multiplied with `sample_weight`.
+    n_jobs : int or None
+        Threads of the matrix products of `fit`, as joblib counts them; None for as many as BLAS takes. Results differ
+        by rounding, so within `tol`.
     random_state : int, RandomState instance or None
         Draws the held-out folds of ``C="auto"``. None draws the same folds as 0.
 
@@ -62,6 +74,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         Steps.
     n_features_in_ : int
         Number of columns.
+    feature_names_in_ : ndarray of shape (d,)
+        Their names; only where X was a data frame.
 
     References
     ----------
@@ -84,16 +98,24 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         tol: float = 1e-3,
         max_iter: int = 1000,
         class_weight: Any = None,
+        n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.C = C
         self.tol = tol
         self.max_iter = max_iter
         self.class_weight = class_weight
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, progress: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: Any = None,
+        progress: Any = None,
+        held_out: Any = None,
     ) -> SoftmaxClassifier:
         """Find weights and intercepts.
 
@@ -107,6 +129,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
             Weight of each row, at least 0; rows of weight 0 count as absent.
         groups : array-like of shape (n,), optional
             Rows of one group are left out together where rows are left out.
+        held_out : array-like of bool, shape (n,), optional
+            Of a predefined split: not trained on, and with ``C="auto"`` C is chosen by them alone.
         progress : callable, optional
             ``progress(done, total, what)``.
 
@@ -127,8 +151,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         X, y, weight, groups = given_rows(self, X, y, sample_weight, groups)
-        task = make_task(self, X, y, weight, groups)
-        (found,) = solve_tasks(X, [task], tol=self.tol, max_iter=self.max_iter, progress=progress)
+        with at_most(self.n_jobs):
+            task = make_task(self, X, y, weight, groups, held_out=checked_held_out(held_out, len(y)))
+            (found,) = solve_tasks(X, [task], tol=self.tol, max_iter=self.max_iter, progress=progress)
         return self._accept(task, found)
 
     def fit_many(
@@ -139,6 +164,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         sample_weight: Any = None,
         groups: Any = None,
         progress: Any = None,
+        held_out: Any = None,
     ) -> list[SoftmaxClassifier]:
         """Fit one clone a job, all of them by the same matrix products.
 
@@ -146,7 +172,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, d)
             Rows of all jobs.
-        y, sample_weight, groups : array-like of shape (n,)
+        y, sample_weight, groups, held_out : array-like of shape (n,)
             As in `fit`.
         jobs : sequence of FitJob
             Rows, columns, scaling and parameters of each fit.
@@ -164,17 +190,19 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
             As in `fit`.
         """
         X, y, weight, groups = shared_rows(X, y, sample_weight, groups)
-        heads, tasks = [clone(self).set_params(**job.params) for job in jobs], []
+        heads = [clone(self).set_params(**job.params) for job in jobs]
         alike: dict[tuple[float, int], list[int]] = {}
         for at, (head, job) in enumerate(zip(heads, jobs, strict=True)):
             head._check_parameters()
             head.n_features_in_ = len(job.shift)
-            tasks.append(make_task(head, X, y, weight, groups, job))
             alike.setdefault((head.tol, head.max_iter), []).append(at)
-        for (tol, max_iter), members in alike.items():
-            found = solve_tasks(X, [tasks[at] for at in members], tol=tol, max_iter=max_iter, progress=progress)
-            for at, choice in zip(members, found, strict=True):
-                heads[at]._accept(tasks[at], choice)
+        with at_most(self.n_jobs):
+            held = checked_held_out(held_out, len(y))
+            tasks = [make_task(head, X, y, weight, groups, job, held) for head, job in zip(heads, jobs, strict=True)]
+            for (tol, max_iter), members in alike.items():
+                found = solve_tasks(X, [tasks[at] for at in members], tol=tol, max_iter=max_iter, progress=progress)
+                for at, choice in zip(members, found, strict=True):
+                    heads[at]._accept(tasks[at], choice)
         return heads
 
     def _check_parameters(self) -> None:
@@ -183,6 +211,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
             above_zero("C", self.C, also="auto"),
             above_zero("tol", self.tol),
             whole_number("max_iter", self.max_iter, 1),
+            thread_count("n_jobs", self.n_jobs),
         )
 
     def _accept(self, task: SoftmaxTask, found: Choice) -> SoftmaxClassifier:
@@ -201,8 +230,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _scores(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=DTYPES, reset=False)
+        X = rows_to_predict(self, X)
         # The few weights take the dtype of the many rows: the other way round X would be copied.
         return X @ self.coef_.T.astype(X.dtype) + self.intercept_
 

@@ -13,7 +13,7 @@ from fusionfer.heads._calibration import CALIBRATION_FOLDS
 from fusionfer.heads._folds import inner_folds
 from fusionfer.heads._jobs import FitJob
 from fusionfer.heads._spread import C_GRID, row_spread
-from fusionfer.heads._training import number_classes
+from fusionfer.heads._training import judging_rows, number_classes
 from fusionfer.heads.linear import LinearSolution, SoftmaxProblem, solve_softmax_many
 
 __all__ = ["Choice", "SoftmaxTask", "make_task", "solve_tasks"]
@@ -53,6 +53,8 @@ class SoftmaxTask:
         Fits without some rows, which judge the values of C; none where there is only one.
     held_out : ndarray of int, shape (n,)
         Fold in which a row is held out; -1 in none.
+    truth, judging : ndarrays of shape (n,)
+        Class and weight of the rows in the folds: `y` and `weight`, or those of a predefined split.
     grid : tuple of float
         Values of C, ascending.
     columns, shift, factor
@@ -64,6 +66,8 @@ class SoftmaxTask:
     weight: np.ndarray
     folds: tuple[_Fold, ...]
     held_out: np.ndarray
+    truth: np.ndarray
+    judging: np.ndarray
     grid: tuple[float, ...]
     columns: slice
     shift: np.ndarray | None = None
@@ -71,7 +75,9 @@ class SoftmaxTask:
 
     def problems(self) -> list[SoftmaxProblem]:
         """For every C, the fit to all rows and then one without each fold."""
-        parts = [(self.y, len(self.classes)), *((fold.y, len(fold.seen)) for fold in self.folds)]
+        # The fit to all rows is also the one without a predefined split.
+        parts = [(self.y, len(self.classes))]
+        parts += [(fold.y, len(fold.seen)) for fold in self.folds if fold.y is not self.y]
         # Two columns w and -w are penalised half as much as their difference.
         unit = 0.5 if len(self.classes) == 2 else 1.0
         return [
@@ -82,27 +88,34 @@ class SoftmaxTask:
 
     def choose(self, X: np.ndarray, solutions: list[LinearSolution]) -> Choice:
         """Pick the C of least held-out log-loss from the solutions of `problems`, in their order."""
-        stride = 1 + len(self.folds)
+        apart = [fold.y is not self.y for fold in self.folds]
+        stride = 1 + sum(apart)
         losses = np.zeros(len(self.grid))
         for number, fold in enumerate(self.folds):
             rows = np.flatnonzero(self.held_out == fold.number)
             Z = X[rows, self.columns]
             if self.shift is not None and self.factor is not None:
                 Z = (Z - self.shift.astype(Z.dtype)) * self.factor.astype(Z.dtype)
-            place = np.searchsorted(fold.seen, self.y[rows]).clip(max=len(fold.seen) - 1)
-            known = fold.seen[place] == self.y[rows]
+            place = np.searchsorted(fold.seen, self.truth[rows]).clip(max=len(fold.seen) - 1)
+            known = fold.seen[place] == self.truth[rows]
             for at in range(len(self.grid)):
-                fit = solutions[at * stride + 1 + number]
+                fit = solutions[at * stride + sum(apart[: number + 1])]
                 logs = log_softmax(Z @ fit.coef.T.astype(Z.dtype) + fit.intercept, axis=1)
                 own = np.where(known, logs[np.arange(len(rows)), place], -np.inf)
-                losses[at] -= self.weight[rows] @ np.maximum(own, np.log(_LEAST_PROBABILITY))
+                losses[at] -= self.judging[rows] @ np.maximum(own, np.log(_LEAST_PROBABILITY))
         best = int(np.argmin(losses))
-        judged = self.weight[np.isin(self.held_out, [fold.number for fold in self.folds])].sum()
+        judged = self.judging[np.isin(self.held_out, [fold.number for fold in self.folds])].sum()
         return Choice(self.grid[best], solutions[best * stride], (losses / judged).tolist() if self.folds else [])
 
 
 def make_task(
-    head: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray, groups: Any = None, job: FitJob | None = None
+    head: Any,
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    groups: Any = None,
+    job: FitJob | None = None,
+    held_out: np.ndarray | None = None,
 ) -> SoftmaxTask:
     """Plan one fit of a `SoftmaxClassifier`, of all rows and columns or those of a job.
 
@@ -112,26 +125,36 @@ def make_task(
         If fewer than two classes have weight.
     """
     rows = np.arange(len(X)) if job is None else job.rows
-    classes, numbers, weights, _ = number_classes(head, y[rows], weight[rows], head.class_weight)
+    given = weight[rows]
+    apart = np.zeros(len(rows), dtype=bool) if held_out is None else held_out[rows]
+    trained = np.where(apart, 0.0, given)
+    classes, numbers, weights, factor = number_classes(head, y[rows], trained, head.class_weight)
     index, weight = np.full(len(X), -1, dtype=np.intp), np.zeros(len(X))
     index[rows], weight[rows] = numbers, weights
-    held_out = np.full(len(X), -1, dtype=np.intp)
+    fold_of = np.full(len(X), -1, dtype=np.intp)
     view = (slice(0, X.shape[1]), None, None) if job is None else (job.columns, job.shift, job.factor)
     if head.C != "auto":
-        return SoftmaxTask(classes, index, weight, (), held_out, (float(head.C),), *view)
+        return SoftmaxTask(classes, index, weight, (), fold_of, index, weight, (float(head.C),), *view)
+    spread = row_spread(X, weight, *view)
+    grid = tuple(C / spread for C in C_GRID)
+    if held_out is not None:
+        truth, judging = np.full(len(X), -1, dtype=np.intp), np.zeros(len(X))
+        truth[rows], judging[rows] = judging_rows(y[rows], given, apart, classes, factor)
+        fold_of[truth >= 0] = 0
+        only = _Fold(0, np.arange(len(classes)), index)
+        return SoftmaxTask(classes, index, weight, (only,), fold_of, truth, judging, grid, *view)
     counted = np.flatnonzero(index >= 0)
-    apart = None if groups is None else np.asarray(groups)[counted]
-    held_out[counted] = inner_folds(index[counted], CALIBRATION_FOLDS, head.random_state, apart)
+    together = None if groups is None else np.asarray(groups)[counted]
+    fold_of[counted] = inner_folds(index[counted], CALIBRATION_FOLDS, head.random_state, together)
     folds = []
-    for number in np.unique(held_out[counted]).tolist():
-        inside = (held_out != number) & (index >= 0)
+    for number in np.unique(fold_of[counted]).tolist():
+        inside = (fold_of != number) & (index >= 0)
         seen, renumbered = np.unique(index[inside], return_inverse=True)
         if len(seen) > 1:  # one class alone is nothing to learn: that fold has no say
             fold_y = np.full(len(X), -1, dtype=np.intp)
             fold_y[inside] = renumbered.ravel()
             folds.append(_Fold(number, seen, fold_y))
-    spread = row_spread(X, weight, *view)
-    return SoftmaxTask(classes, index, weight, tuple(folds), held_out, tuple(C / spread for C in C_GRID), *view)
+    return SoftmaxTask(classes, index, weight, tuple(folds), fold_of, index, weight, grid, *view)
 
 
 def solve_tasks(

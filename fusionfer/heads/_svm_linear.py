@@ -37,6 +37,9 @@ class LinearSVMClassifier(ECOCClassifier):
     probability : bool
         Whether to calibrate for `predict_proba` in `fit`: a sigmoid for each machine, fitted to the scores of rows
         that were left out [2]_, on three folds. Predictions do not depend on it.
+    n_jobs : int or None
+        Threads of the matrix products of `fit`, as joblib counts them; None for as many as BLAS takes. Results differ
+        by rounding, so within `tol`.
     random_state : int, RandomState instance or None
         Draws the held-out folds. None draws the same folds as 0.
 
@@ -58,6 +61,8 @@ class LinearSVMClassifier(ECOCClassifier):
         Steps.
     n_features_in_ : int
         Number of columns.
+    feature_names_in_ : ndarray of shape (d,)
+        Their names; only where X was a data frame.
 
     See Also
     --------
@@ -86,7 +91,6 @@ class LinearSVMClassifier(ECOCClassifier):
     prior = "empirical"
     cost = None
     max_learners = 1000
-    n_jobs = None
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class LinearSVMClassifier(ECOCClassifier):
         max_iter: int = 1000,
         class_weight: Any = None,
         probability: bool = True,
+        n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
         # Not super().__init__: it would store the fixed ones as attributes of every instance.
@@ -106,4 +111,5 @@ class LinearSVMClassifier(ECOCClassifier):
         self.max_iter = max_iter
         self.class_weight = class_weight
         self.probability = probability
+        self.n_jobs = n_jobs
         self.random_state = random_state

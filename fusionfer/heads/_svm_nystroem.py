@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import joblib
 import numpy as np
 from scipy import linalg
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fusionfer.exceptions import unknown_name
+from fusionfer.heads._jobs import FitJob
 from fusionfer.heads._svm_kernel import GaussianKernel, fit_kernel
 from fusionfer.heads._svm_linear import LinearSVMClassifier
 from fusionfer.heads._training import (
-    DTYPES,
+    TrainingRows,
     above_zero,
+    checked_held_out,
     is_calibrated,
     raise_complaints,
+    rows_to_predict,
+    shared_rows,
+    thread_count,
     training_rows,
     whole_number,
+    yes_or_no,
 )
+from fusionfer.heads.linear import LOSSES
+from fusionfer.heads.linear._threads import at_most
 
 __all__ = ["NystroemSVMClassifier"]
+
+# Parameters of the machines; the others decide on the features.
+_OF_THE_MACHINES = ("C", "loss", "tol", "max_iter", "probability", "n_jobs")
+_OF_THE_FEATURES = ("classes_", "n_features_in_", "shift_", "factor_", "gamma_", "landmarks_", "map_")
+
+Progress = Callable[[int, int, str], None]
 
 
 class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
@@ -57,6 +73,9 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         Weight of each class, multiplied with `sample_weight`.
     probability : bool
         Whether to calibrate for `predict_proba` in `fit`, see `LinearSVMClassifier`.
+    n_jobs : int or None
+        Threads of the matrix products of `fit`, as joblib counts them; None for as many as BLAS takes. Results differ
+        by rounding, so within `tol`.
     random_state : int, RandomState instance or None
         Draws the m rows, and the held-out folds. None draws the same as 0.
 
@@ -78,6 +97,8 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         Steps of its machines.
     n_features_in_ : int
         Number of columns.
+    feature_names_in_ : ndarray of shape (d,)
+        Their names; only where X was a data frame.
 
     References
     ----------
@@ -105,6 +126,7 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         max_iter: int = 1000,
         class_weight: Any = None,
         probability: bool = True,
+        n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.C = C
@@ -116,10 +138,17 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.class_weight = class_weight
         self.probability = probability
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, progress: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: Any = None,
+        progress: Progress | None = None,
+        held_out: Any = None,
     ) -> NystroemSVMClassifier:
         """Draw rows, compute the features and train the machines on them.
 
@@ -133,6 +162,8 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
             Weight of each row, at least 0; rows of weight 0 count as absent.
         groups : array-like of shape (n,), optional
             Rows of one group are left out together where rows are left out.
+        held_out : array-like of bool, shape (n,), optional
+            Of a predefined split: not trained on, and C and the calibration are chosen by them alone.
         progress : callable, optional
             ``progress(done, total, what)``.
 
@@ -145,14 +176,90 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         ------
         DataError
             If `y` holds one class only, or a parameter is out of its range.
+        UnknownNameError
+            If there is no such loss.
         """
+        self._check_parameters()
+        rows = training_rows(self, X, y, sample_weight, groups, self.class_weight, held_out=held_out)
+        with at_most(self.n_jobs):
+            seed = self._fit_features(rows)
+            machines = LinearSVMClassifier(**self._machine_params(seed))
+            given = self._machine_rows(rows)
+            machines.fit(given.pop("X"), given.pop("y"), **given, progress=progress)
+        return self._accept(machines)
+
+    def fit_many(
+        self,
+        X: Any,
+        y: Any,
+        jobs: Sequence[FitJob],
+        sample_weight: Any = None,
+        groups: Any = None,
+        progress: Progress | None = None,
+        held_out: Any = None,
+    ) -> list[NystroemSVMClassifier]:
+        """Fit one clone a job; those of the same rows, columns and kernel share the features and one joint solution.
+
+        Rows are drawn, and the kernel is scaled, from the rows of a job alone, so that nothing of held-out rows gets
+        into a fit: folds have features of their own, values of C have them in common.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows of all jobs.
+        y, sample_weight, groups, held_out : array-like of shape (n,)
+            As in `fit`.
+        jobs : sequence of FitJob
+            Rows, columns, scaling and parameters of each fit.
+        progress : callable, optional
+            ``progress(done, total, what)``, called with the number of jobs done.
+
+        Returns
+        -------
+        list of NystroemSVMClassifier
+            Equal, within `tol`, to plain fits, see `fusionfer.heads.FitJob`.
+
+        Raises
+        ------
+        DataError, UnknownNameError
+            As in `fit`.
+        """
+        X, y, weight, groups = shared_rows(X, y, sample_weight, groups)
+        held = checked_held_out(held_out, len(y))
+        heads = [clone(self).set_params(**job.params) for job in jobs]
+        alike: dict[str, list[int]] = {}
+        for at, (head, job) in enumerate(zip(heads, jobs, strict=True)):
+            head._check_parameters()
+            given = {name: value for name, value in head.get_params().items() if name not in _OF_THE_MACHINES}
+            alike.setdefault(joblib.hash((given, job.rows, job.columns, job.shift, job.factor)), []).append(at)
+        done = 0
+        with at_most(self.n_jobs):
+            for members in alike.values():
+                first = jobs[members[0]]
+                own, apart = (None if values is None else values[first.rows] for values in (groups, held))
+                _fit_alike([heads[at] for at in members], X, y, weight, first, own, apart)
+                done += len(members)
+                if progress is not None:
+                    progress(done, len(jobs), "svm-nystroem: fits")
+        return heads
+
+    def _check_parameters(self) -> None:
         raise_complaints(
             self,
             above_zero("C", self.C, also="auto"),
             whole_number("n_components", self.n_components, 1),
             above_zero("gamma", self.gamma, also="scale"),
+            yes_or_no("standardize", self.standardize),
+            above_zero("tol", self.tol),
+            whole_number("max_iter", self.max_iter, 1),
+            yes_or_no("probability", self.probability),
+            thread_count("n_jobs", self.n_jobs),
         )
-        rows = training_rows(self, X, y, sample_weight, groups, self.class_weight)
+        if self.loss not in LOSSES:
+            raise unknown_name("loss", self.loss, LOSSES, plural="losses")
+
+    def _fit_features(self, rows: TrainingRows) -> int:
+        """Scale the kernel, draw rows; return the seed for the folds of the machines."""
         self.classes_ = rows.classes
         kernel = fit_kernel(rows.X, rows.weight, self.gamma, self.standardize)
         self.shift_, self.factor_, self.gamma_ = kernel.shift, kernel.factor, kernel.gamma
@@ -160,16 +267,26 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         drawn = np.sort(rng.permutation(len(rows.X))[: self.n_components])
         self.landmarks_ = kernel.scaled(rows.X[drawn])
         self.map_ = _whitening(np.concatenate([values for _, values in kernel.between(rows.X[drawn], self.landmarks_)]))
-        self.linear_ = LinearSVMClassifier(
-            self.C,
-            loss=self.loss,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            probability=self.probability,
-            random_state=rng.randint(2**31 - 1),
-        )
-        self.linear_.fit(self._features(rows.X), rows.y, rows.weight, rows.groups, progress=progress)
-        self.n_iter_ = self.linear_.n_iter_
+        return int(rng.randint(2**31 - 1))
+
+    def _machine_rows(self, rows: TrainingRows) -> dict[str, Any]:
+        """What the machines are fitted to: the features, and those of the rows that are held out."""
+        features = self._features(rows.X)
+        if rows.judging is None:
+            return {"X": features, "y": rows.y, "sample_weight": rows.weight, "groups": rows.groups}
+        return {
+            "X": np.concatenate([features, self._features(rows.judging.X)]),
+            "y": np.concatenate([rows.y, rows.judging.y]),
+            "sample_weight": np.concatenate([rows.weight, rows.judging.weight]),
+            "held_out": np.arange(len(rows.y) + len(rows.judging.y)) >= len(rows.y),
+        }
+
+    def _machine_params(self, seed: int) -> dict[str, Any]:
+        """Parameters of the machines; class weights are in the weights of the rows already."""
+        return {**{name: getattr(self, name) for name in _OF_THE_MACHINES}, "random_state": seed}
+
+    def _accept(self, machines: LinearSVMClassifier) -> NystroemSVMClassifier:
+        self.linear_, self.n_iter_ = machines, machines.n_iter_
         return self
 
     def features(self, X: Any) -> np.ndarray:
@@ -185,8 +302,7 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n, r), in the dtype of X
             Their products approximate the kernel.
         """
-        check_is_fitted(self)
-        return self._features(validate_data(self, X, dtype=DTYPES, reset=False))
+        return self._features(rows_to_predict(self, X))
 
     def _features(self, X: np.ndarray) -> np.ndarray:
         kernel = GaussianKernel(self.shift_, self.factor_, self.gamma_)
@@ -233,6 +349,33 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         """
         features = self.features(X)
         return self.linear_.predict_proba(features)
+
+
+def _fit_alike(
+    heads: list[NystroemSVMClassifier],
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    job: FitJob,
+    groups: Any,
+    held_out: np.ndarray | None,
+) -> None:
+    """Fit heads that have rows, columns and kernel in common: those of `job`, whose rows have these `groups`."""
+    Z = X[job.rows, job.columns]
+    Z -= job.shift.astype(Z.dtype)
+    Z *= job.factor.astype(Z.dtype)
+    first = heads[0]
+    rows = training_rows(first, Z, y[job.rows], weight[job.rows], groups, first.class_weight, held_out=held_out)
+    seed = first._fit_features(rows)
+    given = first._machine_rows(rows)
+    n, width = given["X"].shape
+    every, unscaled = np.arange(n), (np.zeros(width), np.ones(width))
+    shared = [FitJob(every, slice(0, width), *unscaled, head._machine_params(seed)) for head in heads]
+    fitted = LinearSVMClassifier().fit_many(jobs=shared, **given)
+    for head, machines in zip(heads, fitted, strict=True):
+        for name in _OF_THE_FEATURES:
+            setattr(head, name, getattr(first, name))
+        head._accept(machines)
 
 
 def _whitening(K: np.ndarray) -> np.ndarray:

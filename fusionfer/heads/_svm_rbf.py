@@ -9,7 +9,6 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusionfer.exceptions import DataError, unknown_name
 from fusionfer.heads._calibration import CALIBRATION_FOLDS, apply_sigmoid, fit_sigmoid
@@ -17,12 +16,15 @@ from fusionfer.heads._folds import inner_folds
 from fusionfer.heads._svm_cost import FitCost, estimate_cost, say_cost
 from fusionfer.heads._svm_kernel import GaussianKernel, fit_kernel
 from fusionfer.heads._training import (
-    DTYPES,
+    JudgingRows,
     above_zero,
     is_calibrated,
     raise_complaints,
+    rows_to_predict,
+    thread_count,
     training_rows,
     whole_number,
+    yes_or_no,
 )
 from fusionfer.heads.ecoc._coding import coding_matrix
 from fusionfer.heads.ecoc._coupling import couple
@@ -82,7 +84,9 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
     cache_mb : int
         Memory in which scikit-learn's solver keeps rows of the kernel matrix, in MiB.
     n_jobs : int or None
-        Fits (the final one and those of the calibration) at a time, in threads; joblib's meaning. Each has a cache.
+        With scikit-learn's solver, which knows one thread: fits (the final one and those of the calibration) at a time,
+        as joblib counts. Each has a cache, and without `probability` there is one fit only. With intelex: threads of
+        its solver, None for all processors.
     random_state : int, RandomState instance or None
         Draws the folds of the calibration. None draws the same folds as 0.
 
@@ -113,6 +117,8 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
         Weight of the rows of each pair, with which the coupling weighs it; only with `probability`.
     n_features_in_ : int
         Number of columns.
+    feature_names_in_ : ndarray of shape (d,)
+        Their names; only where X was a data frame.
 
     References
     ----------
@@ -180,7 +186,13 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
         return estimate_cost(self._chosen_solver(), n, d, folds, self.cache_mb)
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, progress: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: Any = None,
+        progress: Any = None,
+        held_out: Any = None,
     ) -> RBFSVMClassifier:
         """Train all pairs, and calibrate them if `probability`.
 
@@ -194,6 +206,8 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
             Weight of each row, at least 0; rows of weight 0 count as absent.
         groups : array-like of shape (n,), optional
             Rows of one group stay together in the folds of the calibration.
+        held_out : array-like of bool, shape (n,), optional
+            Of a predefined split: not trained on, and the calibration goes by them alone.
         progress : callable, optional
             Called as ``progress(done, total, what)`` after each of the fits.
 
@@ -215,7 +229,7 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
             Before a fit that is expected to take more than a minute or 4 GiB.
         """
         self._check_parameters()
-        rows = training_rows(self, X, y, sample_weight, groups, self.class_weight)
+        rows = training_rows(self, X, y, sample_weight, groups, self.class_weight, held_out=held_out)
         self.classes_ = rows.classes
         K = len(self.classes_)
         self.pairs_ = np.array([[-1], [1]], dtype=np.int8) if K == 2 else coding_matrix("onevsone", K)
@@ -227,11 +241,11 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
         Z = kernel.scaled(rows.X, rows.X.dtype if self.solver_ == "intelex" else np.float64)
         folds = np.zeros(0, dtype=np.intp)
         parts = [np.arange(len(Z))]
-        if self.probability:
+        if self.probability and rows.judging is None:
             folds = inner_folds(rows.y, CALIBRATION_FOLDS, self.random_state, rows.groups)
             parts += [np.flatnonzero(folds != fold) for fold in np.unique(folds)]
-        n_jobs = 1 if self.solver_ == "intelex" else self.n_jobs  # it has threads of its own
-        steps = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
+        n_fits = 1 if self.solver_ == "intelex" else self.n_jobs  # it has threads of its own
+        steps = Parallel(n_jobs=n_fits, prefer="threads", return_as="generator")(
             delayed(self._solve)(Z, rows.y, rows.weight, part, rows.X.dtype) for part in parts
         )
         machines: list[_Machine] = []
@@ -241,12 +255,14 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
                 progress(len(machines), len(parts), "svm-rbf: fits")
         self.support_, self.support_vectors_, self.dual_coef_, self.intercept_, self.n_iter_ = machines[0]
         if self.probability:
-            scores = np.zeros((len(Z), self.pairs_.shape[1]))
+            judging = rows.judging or JudgingRows(rows.X, rows.y, rows.weight)
+            scores = np.zeros((len(judging.y), self.pairs_.shape[1]))
             for fold, machine in zip(np.unique(folds), machines[1:], strict=True):
                 scores[folds == fold] = machine.scores(rows.X[folds == fold], kernel)
-            sides = self.pairs_[rows.y]
-            self.calibration_ = fit_sigmoid(scores, sides, rows.weight)
-            self.pair_weight_ = rows.weight @ np.abs(sides)
+            if rows.judging is not None:
+                scores = machines[0].scores(judging.X, kernel)
+            self.calibration_ = fit_sigmoid(scores, self.pairs_[judging.y], judging.weight)
+            self.pair_weight_ = rows.weight @ np.abs(self.pairs_[rows.y])
         return self
 
     def _check_parameters(self) -> None:
@@ -257,6 +273,9 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
             above_zero("tol", self.tol),
             None if self.max_iter == -1 else whole_number("max_iter", self.max_iter, 1),
             whole_number("cache_mb", self.cache_mb, 1),
+            yes_or_no("standardize", self.standardize),
+            yes_or_no("probability", self.probability),
+            thread_count("n_jobs", self.n_jobs),
         )
         if self.solver not in SOLVERS:
             raise unknown_name("solver", self.solver, SOLVERS)
@@ -276,12 +295,14 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
         if len(np.unique(y[part])) < 2:  # without a fold, very few rows may be left: nothing learned, scores of 0
             nothing = np.zeros((0, n_pairs))
             return _Machine(part[:0], Z[:0].astype(dtype), nothing, np.zeros(n_pairs), np.zeros(n_pairs, dtype=int))
+        options: dict[str, Any] = {"tol": self.tol, "max_iter": self.max_iter, "cache_size": self.cache_mb}
         if self.solver_ == "intelex":
             from sklearnex.svm import SVC
+
+            options["n_jobs"] = self.n_jobs
         else:
             from sklearn.svm import SVC
         own = part if len(part) < len(Z) else slice(None)  # all rows are not copied once more
-        options = {"tol": self.tol, "max_iter": self.max_iter, "cache_size": self.cache_mb}
         machine = SVC(C=self.C, gamma=self.gamma_, **options).fit(Z[own], y[own], sample_weight=weight[own])
         support = part[machine.support_]
         dual_coef, intercept = _dual(machine, y[support], self.pairs_)
@@ -289,8 +310,7 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
 
     def _scores(self, X: Any) -> np.ndarray:
         """Scores of all pairs, (n, P)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=DTYPES, reset=False)
+        X = rows_to_predict(self, X)
         machine = _Machine(self.support_, self.support_vectors_, self.dual_coef_, self.intercept_, self.n_iter_)
         return machine.scores(X, GaussianKernel(self.shift_, self.factor_, self.gamma_))
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import (
     _check_sample_weight,
     check_array,
     check_consistent_length,
+    check_is_fitted,
     column_or_1d,
     validate_data,
 )
@@ -22,17 +23,23 @@ from fusionfer.exceptions import DataError, unknown_name
 __all__ = [
     "DTYPES",
     "GivenRows",
+    "JudgingRows",
     "NumberedRows",
     "TrainingRows",
     "above_zero",
     "checked_groups",
+    "checked_held_out",
     "given_rows",
     "is_calibrated",
+    "judging_rows",
     "number_classes",
     "raise_complaints",
+    "rows_to_predict",
     "shared_rows",
+    "thread_count",
     "training_rows",
     "whole_number",
+    "yes_or_no",
 ]
 
 
@@ -47,6 +54,14 @@ class GivenRows(NamedTuple):
     y: np.ndarray
     weight: np.ndarray
     groups: np.ndarray | None
+
+
+class JudgingRows(NamedTuple):
+    """Held-out rows by which a fit is judged: X (m, d), y (m,) numbers of classes, float64 weights (m,) above 0."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +80,8 @@ class TrainingRows:
     factor : ndarray of float64, shape (K,)
         What the weights of each class were multiplied with.
     groups : ndarray of shape (n,), or None
+    judging : JudgingRows or None
+        Those of a predefined split.
     """
 
     X: np.ndarray
@@ -73,6 +90,7 @@ class TrainingRows:
     classes: np.ndarray
     factor: np.ndarray
     groups: np.ndarray | None
+    judging: JudgingRows | None = None
 
 
 class NumberedRows(NamedTuple):
@@ -92,11 +110,12 @@ def given_rows(
     Raises
     ------
     DataError
-        If the groups do not fit.
+        If the groups do not fit, or a column holds text.
     ValueError
         If X, y or the weights are nothing to learn from, as scikit-learn says it.
     """
     _forget_fit(estimator)
+    _refuse_text(X)
     X, y = validate_data(estimator, X, y, dtype=dtype)
     return _weighed(X, y, sample_weight, groups)
 
@@ -109,9 +128,37 @@ def shared_rows(X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -
     DataError, ValueError
         As `given_rows`.
     """
+    _refuse_text(X)
     X, y = check_array(X, dtype=DTYPES), column_or_1d(y)
     check_consistent_length(X, y)
     return _weighed(X, y, sample_weight, groups)
+
+
+def rows_to_predict(estimator: Any, X: Any) -> np.ndarray:
+    """Check what a fitted head is to predict: (n, d) in float32 or float64, columns as in `fit`.
+
+    Raises
+    ------
+    NotFittedError
+        If there was no fit.
+    DataError
+        If a column holds text.
+    ValueError
+        If the columns are others than those of `fit`, by number or by name, as scikit-learn says it.
+    """
+    check_is_fitted(estimator)
+    _refuse_text(X)
+    return validate_data(estimator, X, dtype=DTYPES, reset=False)
+
+
+def _refuse_text(X: Any) -> None:
+    """Raise an error if a column of a data frame holds text, which scikit-learn would read as numbers where it can."""
+    if not (hasattr(X, "iloc") and hasattr(X, "columns")):
+        return
+    for at, dtype in enumerate(X.dtypes):
+        if dtype.kind == "O" and any(isinstance(value, str) for value in X.iloc[:, at]):
+            msg = f"X must hold numbers, but its column {X.columns[at]!r} holds text. Leave it out, or encode it."
+            raise DataError(msg)
 
 
 def _weighed(X: np.ndarray, y: np.ndarray, sample_weight: Any, groups: Any) -> GivenRows:
@@ -129,8 +176,9 @@ def training_rows(
     groups: Any = None,
     class_weight: Any = None,
     dtype: Any = DTYPES,
+    held_out: Any = None,
 ) -> TrainingRows:
-    """Check what `fit` of a head was given, and leave out rows of weight 0.
+    """Check what `fit` of a head was given, leave out rows of weight 0, and set those apart that are held out.
 
     Without such rows X is not copied. `n_features_in_` of the estimator is set; what an earlier fit left is gone.
 
@@ -142,12 +190,19 @@ def training_rows(
         If X or y is nothing to learn from, as scikit-learn says it.
     """
     X, y, weight, groups = given_rows(estimator, X, y, sample_weight, groups, dtype)
-    classes, index, weight, factor = number_classes(estimator, y, weight, class_weight)
+    held = checked_held_out(held_out, len(y))
+    trained = weight if held is None else np.where(held, 0.0, weight)
+    classes, index, trained, factor = number_classes(estimator, y, trained, class_weight)
+    judging = None
+    if held is not None:
+        number, judged = judging_rows(y, weight, held, classes, factor)
+        rows = np.flatnonzero(number >= 0)
+        judging = JudgingRows(X[rows], number[rows], judged[rows])
     counted = index >= 0
     if not np.all(counted):
-        X, index, weight = X[counted], index[counted], weight[counted]
+        X, index, trained = X[counted], index[counted], trained[counted]
         groups = None if groups is None else groups[counted]
-    return TrainingRows(X, index, weight, classes, factor, groups)
+    return TrainingRows(X, index, trained, classes, factor, groups, judging)
 
 
 def _forget_fit(estimator: Any) -> None:
@@ -225,9 +280,52 @@ def checked_groups(groups: Any, n: int) -> np.ndarray | None:
     return groups
 
 
+def checked_held_out(held_out: Any, n: int) -> np.ndarray | None:
+    """Return which of n rows are held out as an array (n,) of bool, or None.
+
+    Raises
+    ------
+    DataError
+        If there are more or fewer, or they are not True and False.
+    """
+    if held_out is None:
+        return None
+    mask = np.asarray(held_out)
+    if mask.shape != (n,) or mask.dtype != np.bool_:
+        msg = f"held_out must be {n} times True or False, one for each row; got {mask.dtype} of shape {mask.shape}."
+        raise DataError(msg)
+    return mask
+
+
+def judging_rows(
+    y: np.ndarray, weight: np.ndarray, held_out: np.ndarray, classes: np.ndarray, factor: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return class and weight of the rows that are held out, (n,) each; -1 and 0 in all others.
+
+    Parameters
+    ----------
+    y, weight : ndarrays of shape (n,)
+        Labels and weights of all rows.
+    held_out : ndarray of bool, shape (n,)
+    classes, factor : ndarrays of shape (K,)
+        Of the rows that are trained on.
+
+    Raises
+    ------
+    DataError
+        If none of them has weight and a class that is trained on.
+    """
+    place = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    judged = held_out & (weight > 0) & (classes[place] == y)
+    if not judged.any():
+        msg = f"None of the {np.count_nonzero(held_out)} rows in held_out has weight and a class that is trained on."
+        raise DataError(msg)
+    return np.where(judged, place, -1), np.where(judged, weight * factor[place], 0.0)
+
+
 def is_calibrated(estimator: Any) -> bool:
     """Whether an estimator has probabilities; for `available_if`, which wants the reason as an AttributeError."""
-    if not estimator.probability:
+    if not (isinstance(estimator.probability, bool | np.bool_) and estimator.probability):
         msg = "predict_proba needs probability=True when the head is fitted."
         raise AttributeError(msg)
     return True
@@ -247,6 +345,18 @@ def whole_number(name: str, value: Any, low: int) -> str | None:
     if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low:
         return None
     return f"{name} must be a whole number of at least {low}, got {value!r}"
+
+
+def thread_count(name: str, value: Any) -> str | None:
+    """Return a complaint unless the value is None, or a number of threads as joblib counts them."""
+    if value is None or (isinstance(value, Integral) and not isinstance(value, bool) and int(value) != 0):
+        return None
+    return f"{name} must be None or a whole number but 0 (-1: all processors), got {value!r}"
+
+
+def yes_or_no(name: str, value: Any) -> str | None:
+    """Return a complaint unless the value is True or False; any text, "no" too, would count as true in Python."""
+    return None if isinstance(value, bool | np.bool_) else f"{name} must be True or False, got {value!r}"
 
 
 def raise_complaints(estimator: Any, *complaints: str | None) -> None:

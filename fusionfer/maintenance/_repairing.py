@@ -110,7 +110,7 @@ def repair(
     network = _Networks(
         faces, {backbone.name: backbone for backbone in backbones}, dict(weights or {}), device, timeout, progress, stop
     )
-    with folder.lock(wait, required=lock):
+    with folder.lock(wait, required=lock, stop=stop):
         damaged = [one for one in map(examine, cache_files(path)) if one.finished and not one.sound]
         orders = [_order(one, folder, network) for one in damaged]
         if len(orders) > 1:  # a network at a time is held; so all are tried before the first is used

@@ -1,4 +1,4 @@
-"""What lies in folders of caches; shards into one cache; leftovers out of it."""
+"""What lies in folders of caches; shards into one cache."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusionfer.cache import CacheEntry, CacheFolder, Prunable, find_prunable, list_entries, merge_shards
+from fusionfer.cache import CacheEntry, CacheFolder, list_entries, merge_shards
 from fusionfer.exceptions import CacheError, DataError
 
-__all__ = ["Listing", "Merged", "list_caches", "merge", "prune"]
+__all__ = ["Listing", "Merged", "list_caches", "merge"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -51,7 +51,7 @@ class Merged:
 
 
 def list_caches(path: str | Path) -> list[Listing]:
-    """Say what is there: in a folder of caches, or in each such folder below.
+    """Say what is there: in a folder of caches, or in each such folder below; and in shards that are not joined yet.
 
     Raises
     ------
@@ -60,7 +60,8 @@ def list_caches(path: str | Path) -> list[Listing]:
     """
     path = Path(path)
     folders = [path, *sorted(child for child in path.iterdir() if child.is_dir())] if path.is_dir() else []
-    listings = [Listing(folder, tuple(list_entries(CacheFolder(folder)))) for folder in folders]
+    caches = [cache for folder in map(CacheFolder, folders) for cache in (folder, *folder.shards())]
+    listings = [Listing(cache.path, tuple(list_entries(cache))) for cache in caches]
     found = [one for one in listings if any(entry.kind != "other" for entry in one.entries)]
     if not found:
         msg = f"{path} holds no cache, nor does any folder in it. `fusionfer extract DATA --cache {path}` makes one."
@@ -117,58 +118,6 @@ def merge(
     with target.lock(wait, required=lock):
         merged = [(paths, merge_shards(target, paths, progress=progress)) for paths in groups]
     return [Merged(path, tuple(paths), new) for paths, (path, new) in merged]
-
-
-def prune(
-    cache: str | Path,
-    *,
-    superseded: bool = False,
-    confirm: Callable[[list[Prunable]], bool] | None = None,
-    wait: float = 0.0,
-    lock: bool = True,
-) -> list[Prunable]:
-    """Remove files that nothing refers to, after asking; never the only copy of a feature.
-
-    Parameters
-    ----------
-    cache : str or Path
-        A folder of caches.
-    superseded : bool
-        Whether complete files count of which a newer release holds every row, by the same weights.
-    confirm : callable, optional
-        Called once with what would be removed, if that is anything; only True removes it. Without it this only looks.
-    wait, lock
-        As in `fusionfer.extraction.extract_to_cache`.
-
-    Returns
-    -------
-    list of Prunable
-        What was removed; without `confirm`, what would be.
-
-    Raises
-    ------
-    DataError
-        If there is no such folder.
-    CacheError
-        If a file cannot be removed, or another process writes there.
-    """
-    folder = CacheFolder(cache)
-    if not folder.path.is_dir():
-        msg = f"{folder.path} is no folder of caches."
-        raise DataError(msg)
-    if confirm is None:
-        return find_prunable(folder, superseded=superseded)
-    with folder.lock(wait, required=lock):  # so that no writer's open file counts as a leftover
-        found = find_prunable(folder, superseded=superseded)
-        if not found or not confirm(found):
-            return []
-        for item in found:
-            try:
-                item.path.unlink(missing_ok=True)
-            except OSError as error:
-                msg = f"Cannot remove {item.path}: {error.strerror}."
-                raise CacheError(msg) from error
-    return found
 
 
 def _same_blocks(folders: Sequence[CacheFolder]) -> list[list[Path]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,15 +13,22 @@ import torch
 from torch import nn
 
 from fusionfer.backbones import Backbone, Level, Preprocess
-from fusionfer.exceptions import WeightsUnavailableError, unknown_name
+from fusionfer.exceptions import UnknownNameError, WeightsError
+from fusionfer.networks._architectures import get_architecture
+from fusionfer.networks._checkpoint import CheckpointInfo, checkpoint_info
 from fusionfer.networks._download import fetch
 from fusionfer.networks._folding import fold_batch_norm, foldable_pairs
+from fusionfer.networks._last_layers import without_last_layers
 from fusionfer.networks._levels import JoinedNetworks, LevelNetwork
+from fusionfer.networks._memory import memory_of
 from fusionfer.networks._packing import can_pack, pack_convolutions
+from fusionfer.networks._precision import find_precision
+from fusionfer.networks._stems import set_stem
+from fusionfer.networks._timm import timm_model, timm_record
 from fusionfer.networks._vision import import_torchvision
-from fusionfer.networks._weights import load_into, read_state_dict, state_hash
+from fusionfer.networks._weights import StateDict, load_into, read_state_dict, state_hash
 
-__all__ = ["LoadedBackbone", "build_module", "load_backbone"]
+__all__ = ["LoadedBackbone", "build_module", "load_backbone", "with_weights"]
 
 
 class Network(Protocol):
@@ -55,6 +61,8 @@ class LoadedBackbone:
         Length of each level's vector.
     engine : str
         What runs the network.
+    precision : str
+        What it computes in.
     """
 
     backbone: Backbone
@@ -62,6 +70,7 @@ class LoadedBackbone:
     weights: dict[str, Any]
     dims: dict[str, int]
     engine: str = "torch"
+    precision: str = "float32"
 
     def close(self) -> None:
         """Take the taps off; a module of the user's own is then as it came."""
@@ -75,6 +84,7 @@ def load_backbone(
     weights: str | Path = "imagenet",
     seed: int = 0,
     device: torch.device | str = "cpu",
+    precision: str = "float32",
     progress: Callable[[int, int, str], None] | None = None,
     timeout: float = 30.0,
 ) -> LoadedBackbone:
@@ -87,11 +97,15 @@ def load_backbone(
     levels : sequence of str
         Level names or node names.
     weights : str or Path
-        ``imagenet``, the name of a published set, ``none`` (random, from `seed`), or the path of a state dict.
+        ``imagenet``, the name of a published set, ``none`` (random, from `seed`), or the path of a state dict. A
+        checkpoint of fusionfer also sets the stem, mean and deviation, and the input size where none was chosen
+        (`Backbone.sized`); of a network with a head of its own it gives the backbone.
     seed : int
         For ``none``: the weights are rebuilt from it.
     device : torch.device or str
         Where it runs.
+    precision : {"float32", "bf16", "fp16"}
+        What it computes in; weights and vectors are float32.
     progress : callable, optional
         Called while weights are downloaded.
     timeout : float
@@ -101,24 +115,34 @@ def load_backbone(
     ------
     WeightsError, WeightsUnavailableError, UnknownNameError
         If the weights do not fit or are not to be had, or a level does not exist.
+    DeviceMemoryError
+        If the device has no memory for the network.
     """
     if backbone.module is not None:
         module = backbone.module
         provenance = _provenance("own module", None, state_hash(module))
     else:
-        backbone, module, provenance = _with_weights(backbone, str(weights), seed, progress, timeout)
+        backbone, module, provenance = with_weights(backbone, str(weights), seed, progress, timeout)
+        if "logits" in levels and "logits" not in backbone.levels and "penultimate" in backbone.levels:
+            msg = (
+                f"{weights}: the last layer of this network belongs to its head, not to its backbone {backbone.name}, "
+                "so there is no level 'logits'. Take 'penultimate' or 'multi'."
+            )
+            raise UnknownNameError(msg)
     chosen = {name: backbone.level(name) for name in levels}
-    network = _tapped(module, chosen, backbone, torch.device(device))
-    known = {name: level.dim or _outputs(module, level) for name, level in chosen.items()}
-    dims = {name: dim for name, dim in known.items() if dim is not None}
-    if len(dims) < len(known):  # only the network itself can tell: one forward pass of a black picture
-        probe = backbone.preprocess(np.zeros((64, 64), np.uint8))
-        found = network.dims(probe.shape, torch.device(device))
-        dims = {name: dims.get(name, found[name]) for name in known}
-    return LoadedBackbone(backbone, network, provenance, dims)
+    precision, device = find_precision(precision, device), torch.device(device)
+    with memory_of(device, f"There is no room for {backbone.name}"):
+        network = _tapped(module, chosen, backbone, device, precision)
+        known = {name: level.dim or _outputs(module, level) for name, level in chosen.items()}
+        dims = {name: dim for name, dim in known.items() if dim is not None}
+        if len(dims) < len(known):  # only the network itself can tell: one forward pass of a black picture
+            probe = backbone.preprocess(np.zeros((64, 64), np.uint8))
+            found = network.dims(probe.shape, device)
+            dims = {name: dims.get(name, found[name]) for name in known}
+    return LoadedBackbone(backbone, network, provenance, dims, precision=precision)
 
 
-def build_module(name: str, *, seed: int = 0, pretrained: bool = False) -> nn.Module:
+def build_module(name: str, *, seed: int = 0, pretrained: bool = False, stem: str = "standard") -> nn.Module:
     """Return the bare network of a record, with the default initialisation drawn from `seed`.
 
     Parameters
@@ -129,16 +153,20 @@ def build_module(name: str, *, seed: int = 0, pretrained: bool = False) -> nn.Mo
         The caller's own random state is left as it was.
     pretrained : bool
         For timm only: with its published weights.
+    stem : {"standard", "small"}
+        For ResNets: how it begins.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name.startswith("timm:"):
-            return _timm_model(name.removeprefix("timm:"), pretrained)
-        return import_torchvision().models.get_model(name, weights=None)
+            module = timm_model(name, pretrained)
+        else:
+            module = import_torchvision().models.get_model(name, weights=None)
+        return set_stem(module, stem, name=name)
 
 
 def _tapped(
-    module: nn.Module, levels: Mapping[str, Level], backbone: Backbone, device: torch.device
+    module: nn.Module, levels: Mapping[str, Level], backbone: Backbone, device: torch.device, precision: str
 ) -> LevelNetwork | JoinedNetworks:
     """Fold, move, pack and tap the network.
 
@@ -148,7 +176,7 @@ def _tapped(
     if backbone.module is not None:  # the user's own stays as it is, and is copied where it must be converted
         fits = all(p.device == device and p.dtype == torch.float32 for p in module.parameters())
         own = module if fits else copy.deepcopy(module).to(device=device, dtype=torch.float32)
-        return LevelNetwork(own, levels, name=backbone.name)
+        return LevelNetwork(own, levels, name=backbone.name, precision=precision)
     module.eval()
     changed = {name for pair in foldable_pairs(module) for name in pair}
     plain = {
@@ -163,9 +191,9 @@ def _tapped(
                 fold_batch_norm(one)
             one.to(device=device, dtype=torch.float32)
             one.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            if device.type == "cpu" and can_pack():
+            if device.type == "cpu" and precision == "float32" and can_pack():
                 pack_convolutions(one)
-            networks.append(LevelNetwork(one, some, name=backbone.name))
+            networks.append(LevelNetwork(one, some, name=backbone.name, precision=precision))
     return networks[0] if len(networks) == 1 else JoinedNetworks(networks)
 
 
@@ -177,25 +205,87 @@ def _outputs(module: nn.Module, level: Level) -> int | None:
     return node.out_features if isinstance(node, nn.Linear) else None
 
 
-def _with_weights(
-    backbone: Backbone, weights: str, seed: int, progress: Any, timeout: float
+def with_weights(
+    backbone: Backbone, weights: str, seed: int, progress: Any = None, timeout: float = 30.0
 ) -> tuple[Backbone, nn.Module, dict[str, Any]]:
+    """Build the module of a record and load its weights, as `load_backbone` does before it taps the levels.
+
+    Returns
+    -------
+    backbone : Backbone
+        The record, with what timm or a checkpoint says of it.
+    module : torch.nn.Module
+    provenance : dict
+        As in `LoadedBackbone`.
+    """
     is_timm = backbone.name.startswith("timm:")
-    published = is_timm and weights == "imagenet"
-    module = build_module(backbone.name, seed=seed, pretrained=published)
-    if is_timm:
-        backbone = _timm_record(backbone, module)
-    if published:
-        name = f"timm {module.pretrained_cfg.get('tag') or 'pretrained'}"  # type: ignore[union-attr, operator]
-        return backbone, module, _provenance(name, None, state_hash(module))
-    if weights == "none":
-        return backbone, module, _provenance("none", None, state_hash(module), seed=seed)
     is_path = "/" in weights or Path(weights).suffix in {".pth", ".pt", ".bin", ".tar", ".safetensors"}
-    pinned = None if is_path else backbone.pinned(weights)
-    state = read_state_dict(fetch(pinned, timeout=timeout, progress=progress) if pinned else weights)
+    published = not is_path and weights != "none"
+    if published and backbone.stem != "standard":
+        msg = (
+            f"{backbone.name}: the weights {weights} were published for the standard stem, got stem={backbone.stem!r}. "
+            "Give weights that were trained with it, or 'none'."
+        )
+        raise WeightsError(msg)
+    pinned = backbone.pinned(weights) if published and not (is_timm and weights == "imagenet") else None
+    state = info = None
+    if is_path or pinned:
+        state = read_state_dict(fetch(pinned, timeout=timeout, progress=progress) if pinned else weights)
+        info = checkpoint_info(state.metadata, state.path)
+        backbone = backbone if info is None else _as_trained(backbone, info, state.path)
+    module = build_module(backbone.name, seed=seed, pretrained=published and pinned is None, stem=backbone.stem)
+    if is_timm:
+        asked = backbone.preprocess
+        backbone = timm_record(backbone, module)
+        if info is not None:  # whose mean and deviation are not those of timm's weights
+            backbone = replace(backbone, preprocess=asked)
+    stem = {} if backbone.stem == "standard" else {"stem": backbone.stem}  # by which it can be built again
+    if state is None:
+        if published:
+            name = f"timm {module.pretrained_cfg.get('tag') or 'pretrained'}"  # type: ignore[union-attr, operator]
+            return backbone, module, _provenance(name, None, state_hash(module))
+        return backbone, module, _provenance("none", None, state_hash(module), seed=seed, metadata=stem)
+    provenance = _provenance(
+        pinned.name if pinned else state.path.name,
+        state.path.resolve(),
+        state.sha256,
+        metadata={**state.metadata, **stem},
+    )
+    if info is not None and get_architecture(info.network).composed:
+        backbone, module, state = _backbone_of_composed(backbone, module, state)
     load_into(module, state, name=backbone.name, last_layer=backbone.last_layer)
-    name = pinned.name if pinned else state.path.name
-    return backbone, module, _provenance(name, state.path.resolve(), state.sha256, metadata=state.metadata)
+    return backbone, module, provenance
+
+
+def _as_trained(backbone: Backbone, info: CheckpointInfo, path: Path) -> Backbone:
+    """Return the record with the stem and the preprocessing of a checkpoint; what the user chose stays."""
+    owner = get_architecture(info.network).backbone
+    if owner != backbone.name:
+        msg = (
+            f"{path} is a checkpoint of {info.network} and so gives weights of {owner}, not of {backbone.name}. "
+            f"Name the backbone {owner}."
+        )
+        raise WeightsError(msg)
+    backbone, asked = replace(backbone, stem=info.stem), backbone.preprocess
+    if not isinstance(asked, Preprocess) or asked != Preprocess(
+        asked.size if backbone.size_is_set else Preprocess().size
+    ):
+        return backbone  # the user's own
+    size = asked.size if backbone.size_is_set else info.preprocess.size
+    return replace(backbone, preprocess=replace(info.preprocess, size=size))
+
+
+def _backbone_of_composed(
+    backbone: Backbone, module: nn.Module, state: StateDict
+) -> tuple[Backbone, nn.Module, StateDict]:
+    """Return record, module and weights of the backbone within a network that has a head of its own."""
+    without_last_layers(module)
+    levels = {name: level for name, level in backbone.levels.items() if name != "logits"}
+    if backbone.last_layer not in dict(module.named_modules()):  # VGG16, whose dense layers are gone, too
+        levels["penultimate"] = Level(("features",))
+    prefix = "backbone."
+    tensors = {name.removeprefix(prefix): x for name, x in state.tensors.items() if name.startswith(prefix)}
+    return replace(backbone, levels=levels, last_layer=None), module, replace(state, tensors=tensors)
 
 
 def _provenance(
@@ -208,40 +298,3 @@ def _provenance(
         "seed": seed,
         "metadata": dict(metadata or {}),
     }
-
-
-def _timm_model(name: str, pretrained: bool) -> nn.Module:
-    try:
-        import_torchvision()
-        import timm
-    except ImportError as error:
-        msg = f"timm:{name} needs timm: pip install 'fusionfer[timm]'."
-        raise WeightsUnavailableError(msg) from error
-    if not timm.is_model(name):
-        known = timm.list_models()
-        raise unknown_name("timm model", name, difflib.get_close_matches(name, known, n=5, cutoff=0.5) or ["resnet18"])
-    try:
-        return timm.create_model(name, pretrained=pretrained)
-    except Exception as error:
-        if not pretrained:
-            raise
-        msg = (
-            f"The published weights of timm:{name} could not be loaded ({type(error).__name__}). "
-            "Without a network give --weights PATH or --weights none."
-        )
-        raise WeightsUnavailableError(msg) from error
-
-
-def _timm_record(backbone: Backbone, module: Any) -> Backbone:
-    """Fill a timm record from what timm knows of the model: last layer, stages, mean and deviation."""
-    config = module.pretrained_cfg
-    last = config.get("classifier")
-    last = last[0] if isinstance(last, (tuple, list)) else last
-    stages = tuple(info["module"] for info in getattr(module, "feature_info", []) or [])
-    levels = {"penultimate": Level((f"{last}:in",)), "logits": Level((last,))} if last else {}
-    if stages:
-        levels["multi"] = Level(stages)
-    preprocess = backbone.preprocess
-    if isinstance(preprocess, Preprocess):
-        preprocess = replace(preprocess, mean=tuple(config["mean"]), std=tuple(config["std"]))
-    return replace(backbone, levels=levels, last_layer=last, preprocess=preprocess)

@@ -33,18 +33,22 @@ _PROBES = 2  # pictures that each converted network has to agree with torch abou
 Run = Callable[[np.ndarray], list[np.ndarray]]
 
 
-def find_engine(name: str, device: torch.device | str = "cpu", *, own_modules: bool = False) -> str:
+def find_engine(
+    name: str, device: torch.device | str = "cpu", *, own_modules: bool = False, precision: str = "float32"
+) -> str:
     """Return the engine to run on: `name`, or with "auto" the fastest that is installed for the device.
 
     Parameters
     ----------
     name : {"torch", "openvino", "onnxruntime", "auto"}
-        Engines other than torch run fusionfer's own backbones, on the CPU. "auto" takes them on x86-64 only, as
-        elsewhere nobody measured which is the fastest.
+        Engines other than torch run fusionfer's own backbones, on the CPU in float32. "auto" takes them on x86-64
+        only, as elsewhere nobody measured which is the fastest.
     device : torch.device or str
         Where the networks are to run.
     own_modules : bool
         Whether a module of the user's own is among them.
+    precision : str
+        What the networks are to compute in.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def find_engine(name: str, device: torch.device | str = "cpu", *, own_modules: b
     'torch'
     """
     device = torch.device(device)
-    only_torch = device.type != "cpu" or own_modules
+    only_torch = device.type != "cpu" or own_modules or precision != "float32"
     if name == "auto":
         if only_torch or platform.machine().lower() not in {"x86_64", "amd64"}:
             return "torch"
@@ -67,8 +71,12 @@ def find_engine(name: str, device: torch.device | str = "cpu", *, own_modules: b
     if name not in ENGINES:
         raise unknown_name("engine", name, ["auto", *ENGINES])
     if name != "torch" and only_torch:
-        what = "a module of your own" if own_modules else f"the device {device}"
-        msg = f"The engine {name} runs fusionfer's own backbones on the CPU; it cannot run {what}. Give --engine torch."
+        what = "run a module of your own" if own_modules else f"run on the device {device}"
+        what = what if own_modules or device.type != "cpu" else f"compute in {precision}"
+        msg = (
+            f"The engine {name} runs fusionfer's own backbones on the CPU in float32; it cannot {what}. "
+            "Give --engine torch."
+        )
         raise DataError(msg)
     missing = _missing(ENGINES[name])
     if missing:
@@ -92,7 +100,7 @@ def run_on(
     Parameters
     ----------
     loaded : LoadedBackbone
-        On the CPU, run by torch.
+        On the CPU, run by torch in float32.
     engine : str
         What `find_engine` returned; with "torch", `loaded` itself is returned.
     batch_size : int

@@ -12,6 +12,8 @@ from torch import nn
 
 from fusionfer.backbones import Level
 from fusionfer.exceptions import DataError, UnknownNameError
+from fusionfer.networks._memory import lacks_memory
+from fusionfer.networks._precision import computing_in
 
 __all__ = ["JoinedNetworks", "LevelNetwork"]
 
@@ -37,6 +39,8 @@ class LevelNetwork:
         Which levels, and the nodes of each.
     name : str
         The backbone's name, for messages.
+    precision : {"float32", "bf16", "fp16"}
+        What the module computes in; vectors are averaged and returned in float32.
 
     Raises
     ------
@@ -44,11 +48,14 @@ class LevelNetwork:
         If a node is no submodule of the module.
     """
 
-    def __init__(self, module: nn.Module, levels: Mapping[str, Level], *, name: str) -> None:
+    def __init__(
+        self, module: nn.Module, levels: Mapping[str, Level], *, name: str, precision: str = "float32"
+    ) -> None:
         self._was_training = module.training
         self.module = module.eval()
         self.levels = dict(levels)
         self.name = name
+        self.precision = precision
         self._seen = _Seen()
         self._hooks: list[Any] = []
         submodules = dict(module.named_modules())
@@ -68,11 +75,11 @@ class LevelNetwork:
         seen = self._seen.vectors
         seen.clear()
         try:
-            self.module(batch)
-        except torch.OutOfMemoryError as error:
-            msg = f"{self.name}: the device has no memory for a batch of {len(batch)}; give a smaller --batch-size."
-            raise MemoryError(msg) from error
+            with computing_in(self.precision, batch.device):
+                self.module(batch)
         except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+            if lacks_memory(error):  # which the caller can tell more of
+                raise
             reason = " ".join(str(error).split())[:200]
             msg = f"{self.name} cannot take pictures of {tuple(batch.shape[1:])}: {reason}. Give another --size."
             raise DataError(msg) from error
@@ -118,9 +125,9 @@ def _pooled(x: Any) -> torch.Tensor:
     if isinstance(x, (tuple, list)):
         x = x[0]
     if x.ndim == 4:
-        x = x.mean(dim=(2, 3))
+        x = x.mean(dim=(2, 3), dtype=torch.float32)
     elif x.ndim == 3:
-        x = x.mean(dim=1)
+        x = x.mean(dim=1, dtype=torch.float32)
     # A copy, because later layers may change the tensor in place (an inplace ReLU after it).
     return x.flatten(1).float().clone()
 

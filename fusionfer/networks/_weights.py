@@ -132,7 +132,9 @@ def _plain_names(path: Path, tensors: Mapping[str, torch.Tensor], size: int) -> 
     return {_OLD_DENSENET.sub(r"\1\2", name): value for name, value in names.items()}
 
 
-def load_into(module: torch.nn.Module, state: StateDict, *, name: str, last_layer: str | None) -> torch.nn.Module:
+def load_into(
+    module: torch.nn.Module, state: StateDict, *, name: str, last_layer: str | None, assign: bool = False
+) -> torch.nn.Module:
     """Put `state` into `module`; only the last layer may have another number of outputs.
 
     Parameters
@@ -145,6 +147,9 @@ def load_into(module: torch.nn.Module, state: StateDict, *, name: str, last_laye
         The backbone's name, for messages.
     last_layer : str or None
         Name of the classifying layer.
+    assign : bool
+        The tensors take the place of the module's own (which may lie on torch's device "meta", without memory),
+        rather than being copied into them.
 
     Raises
     ------
@@ -157,7 +162,8 @@ def load_into(module: torch.nn.Module, state: StateDict, *, name: str, last_laye
         _fit_last_layer(module, str(last_layer), weight, f"{last_layer}.bias" in tensors)
     own = module.state_dict()
     # Counters of batches are absent from old files and are not used by a network that only infers.
-    missing = [key for key in own if key not in tensors and not key.endswith("num_batches_tracked")]
+    optional = () if assign else ("num_batches_tracked",)
+    missing = [key for key in own if key not in tensors and not key.endswith(optional)]
     unexpected = [key for key in tensors if key not in own]
     misshaped = [
         f"{key} {tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}"
@@ -172,7 +178,9 @@ def load_into(module: torch.nn.Module, state: StateDict, *, name: str, last_laye
         ]
         msg = f"{state.path} does not fit {name}: {'; '.join(parts)}. Give the weights of a {name}."
         raise WeightsError(msg)
-    module.load_state_dict(tensors, strict=False)
+    if assign:
+        tensors = {key: tensor.to(own[key].dtype) for key, tensor in tensors.items()}
+    module.load_state_dict(tensors, strict=False, assign=assign)
     return module
 
 

@@ -4,6 +4,7 @@
 - ``_spreadsheet``: CSV that no spreadsheet takes for formulas
 - ``_figures``: confusion matrix, classes, folds, faces (matplotlib)
 - ``_boosting_figure``: what a boosted head did, round by round
+- ``_training_figures``: what networks did epoch by epoch, and how they compare
 - ``_html``: a folder with a page, the same in Markdown, the figures and the numbers
 - ``_assembly``: all of this for one evaluation
 """
@@ -23,6 +24,7 @@ from fusionfer.report._tables import (
     selection_table,
     undefined_table,
 )
+from fusionfer.report._training_figures import curves_figure, roc_figure, roc_points, training_table
 
 __all__ = [
     "Picture",
@@ -32,6 +34,7 @@ __all__ = [
     "class_table",
     "confusion_figure",
     "confusion_table",
+    "curves_figure",
     "faces_figure",
     "fold_figure",
     "heads_table",
@@ -39,7 +42,10 @@ __all__ = [
     "overall_table",
     "png_bytes",
     "report_scores",
+    "roc_figure",
+    "roc_points",
     "selection_table",
+    "training_table",
     "undefined_table",
     "write_csv",
     "write_report",

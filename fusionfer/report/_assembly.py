@@ -29,6 +29,7 @@ def report_scores(
     faces: tuple[Sequence[np.ndarray], Sequence[str]] | None = None,
     history: Mapping[str, np.ndarray] | None = None,
     data: Mapping[str, Any] | None = None,
+    unseen: Scores | None = None,
 ) -> Path:
     """Write the report of one evaluation into a folder.
 
@@ -54,6 +55,8 @@ def report_scores(
         ``history_`` of a boosted head.
     data : mapping, optional
         More for ``scores.json``, beside the scores and the selection.
+    unseen : Scores, optional
+        Of the samples alone that nothing was trained on, where others were.
 
     Returns
     -------
@@ -67,6 +70,8 @@ def report_scores(
     """
     chosen = selection if selection and selection.get("scores") else None
     tables = [overall_table(scores), class_table(scores), confusion_table(scores), undefined_table(scores)]
+    if unseen:
+        tables.insert(1, overall_table(unseen)._replace(title="Overall, without samples that were trained on"))
     figures = [
         Picture(
             "confusion", "Confusion matrix: of each true class, what it was predicted as.", confusion_figure(scores)
@@ -82,7 +87,8 @@ def report_scores(
         figures.append(Picture("rounds", caption, boosting_history_figure(history)))
     if faces and len(faces[0]):
         figures.append(Picture("faces", "Some of the faces.", faces_figure(*faces)))
-    default = f"{100 * scores.accuracy:.1f} % of {scores.n:,} samples are predicted right."
+    default = f"{100 * scores.accuracy:.1f} % of {scores.n:,} samples are predicted right"
+    default += f", and {100 * unseen.accuracy:.1f} % of the {unseen.n:,} that were not trained on." if unseen else "."
     return write_report(
         folder,
         title=title,
@@ -93,6 +99,7 @@ def report_scores(
         data={
             **(data or {}),
             "scores": scores.to_dict(),
+            **({"unseen": unseen.to_dict()} if unseen else {}),
             **({"selection": dict(chosen)} if chosen else {}),
             **({"tests": {name: test.to_dict() for name, test in tests.items()}} if tests else {}),
         },

@@ -138,8 +138,7 @@ def selection_table(selection: Mapping[str, Any], tests: Mapping[str, Scores] | 
         rows.append((*row, "kept" if name == selection["selected"] else ""))
     header = ["candidate", "mean", "spread", *(["parameters"] if params else [])]
     header += ["test accuracy", "test balanced accuracy", "test F1 (macro)"] if tests else []
-    n_folds = max((len(values) for values in folds.values()), default=0)
-    note = f"{_measure(selection, in_percent)} over {n_folds} folds. {selection.get('reason', '')}"
+    note = f"{_measure(selection, in_percent)}. {selection.get('reason', '')}"
     return Table("Selection", (*header, "choice"), tuple(rows), note.strip())
 
 
@@ -167,9 +166,8 @@ def heads_table(selections: Mapping[str, Mapping[str, Any]], best: str) -> Table
             mark = ("kept" if head == best else "its best") if name == selection["selected"] else ""
             row = [head, name, *_mean_and_spread(fold_scores(values), show)]
             rows.append((*row, *([_params(params.get(name, {}))] if with_params else []), mark))
-    n_folds = max((len(values) for values in selections[best]["scores"].values()), default=0)
     header = ("head", "candidate", "mean", "spread", *(["parameters"] if with_params else []), "choice")
-    note = f"{_measure(selections[best], in_percent)} over {n_folds} folds, the same for all."
+    note = f"{_measure(selections[best], in_percent)}, the same for all."
     return Table("Heads", header, tuple(rows), note)
 
 
@@ -179,8 +177,11 @@ def _mean_and_spread(values: np.ndarray, show: Callable[[float], str]) -> list[s
 
 
 def _measure(selection: Mapping[str, Any], in_percent: bool) -> str:
-    scoring = str(selection.get("scoring", "score")).replace("_", " ")
-    return f"Mean and standard deviation of the {scoring}{' in percent' if in_percent else ''}"
+    scoring = str(selection.get("scoring", "score")).replace("_", " ") + (" in percent" if in_percent else "")
+    if selection.get("held_out"):
+        return f"The {scoring} on {selection['held_out']:,} held-out rows"
+    n_folds = max((len(values) for values in selection["scores"].values()), default=0)
+    return f"Mean and standard deviation of the {scoring} over {n_folds} folds"
 
 
 def fold_scores(values: Sequence[float | None]) -> np.ndarray:

@@ -21,7 +21,7 @@ from fusionfer.heads import FitJob
 from fusionfer.selection._deciding import params_text
 from fusionfer.selection._folds import Folds
 
-__all__ = ["Comparison", "Progress", "fit_arguments", "head_blocks", "local_blocks", "renamed"]
+__all__ = ["Comparison", "Progress", "fit_arguments", "head_blocks", "local_blocks", "renamed", "rows_for"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -48,6 +48,8 @@ class Comparison:
         ``scorer(estimator, X, y)``.
     measure : str
         What the scores are called in sentences.
+    held_out : ndarray of bool, shape (n,), or None
+        The held-out rows of the only fold, by which heads go inside their fits, too; None where there are folds.
     """
 
     X: np.ndarray
@@ -61,6 +63,7 @@ class Comparison:
     points: Sequence[Mapping[str, Any]]
     scorer: Callable[..., float]
     measure: str
+    held_out: np.ndarray | None = None
 
     def scores(self, head: Any, n_jobs: int | None, progress: Progress | None) -> dict[str, np.ndarray]:
         """Score of `head` on the held-out rows: candidate -> (n_points, n_folds)."""
@@ -75,17 +78,19 @@ class Comparison:
 
         def run(name: str, number: int) -> np.ndarray:
             columns, (inside, outside) = self.candidates[name], self.folds[number]
-            Z, Z_out = self.X[inside, columns], self.X[outside, columns]
+            given, kept = rows_for(head, inside, self.held_out)
+            Z, Z_out = self.X[given, columns], self.X[outside, columns]
             if self.scale is not None:
                 scaler = BlockScaler(local_blocks(self.blocks, columns), mode=self.scale)
-                scaler.fit(Z, sample_weight=_taken(self.weight, inside))
+                learned = Z if kept is None else self.X[inside, columns]
+                scaler.fit(learned, sample_weight=_taken(self.weight, inside))
                 Z, Z_out = scaler.transform(Z), scaler.transform(Z_out)
             found = np.zeros(len(self.points))
             for i in range(len(self.points)):
                 fitted = clone(head).set_params(**self._params(head, name, i))
                 heard = renamed(progress, name) if alone else None
-                weight, groups = _taken(self.weight, inside), _taken(self.groups, inside)
-                fitted.fit(Z, self.y[inside], **fit_arguments(fitted, weight, groups, heard))
+                weight, groups = _taken(self.weight, given), _taken(self.groups, given)
+                fitted.fit(Z, self.y[given], **fit_arguments(fitted, weight, groups, heard, kept))
                 found[i] = self._score(fitted, Z_out, name, number, i)
                 if alone and progress is not None:
                     progress(number * len(found) + i + 1, len(self.folds) * len(found), name)
@@ -115,9 +120,13 @@ class Comparison:
         for name, number, i in keys:
             columns, (shift, factor) = self.candidates[name], scalings[number]
             params = self._params(head, name, i)
-            jobs.append(FitJob(self.folds[number][0], columns, shift[columns], factor[columns], params))
+            given, _ = rows_for(head, self.folds[number][0], self.held_out)
+            jobs.append(FitJob(given, columns, shift[columns], factor[columns], params))
         fit_arguments(head, self.weight, None, None)  # an error where weights are given that the head cannot take
-        fitted = head.fit_many(self.X, self.y, jobs, sample_weight=self.weight, groups=self.groups, progress=progress)
+        kept = {} if self.held_out is None else {"held_out": self.held_out}
+        fitted = head.fit_many(
+            self.X, self.y, jobs, sample_weight=self.weight, groups=self.groups, progress=progress, **kept
+        )
         scores = {name: np.zeros((len(self.points), len(self.folds))) for name in self.candidates}
         scaled_fold = -1
         for done, ((name, number, i), one) in enumerate(zip(keys, fitted, strict=True), 1):
@@ -163,8 +172,37 @@ class Comparison:
         return score
 
 
+def rows_for(head: Any, inside: np.ndarray, held_out: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows that `head` is given to train on `inside`, and which of them it must not train on.
+
+    A head that holds rows out by itself (for C, calibration, early stopping) is given those of the predefined split.
+
+    Raises
+    ------
+    DataError
+        If there is such a split, and the head would hold out others.
+    """
+    if held_out is None or not _holds_rows_out(head):
+        return inside, None
+    if not has_fit_parameter(head, "held_out"):
+        msg = (
+            f"{type(head).__name__}.fit takes groups, by which it holds rows out, but no held_out: it would choose by "
+            "rows of its own. Take a head whose fit has that parameter, or one that holds nothing out."
+        )
+        raise DataError(msg)
+    return np.arange(len(held_out)), held_out
+
+
+def _holds_rows_out(head: Any) -> bool:
+    return has_fit_parameter(head, "held_out") or has_fit_parameter(head, "groups")
+
+
 def fit_arguments(
-    head: Any, weight: np.ndarray | None, groups: np.ndarray | None, progress: Progress | None
+    head: Any,
+    weight: np.ndarray | None,
+    groups: np.ndarray | None,
+    progress: Progress | None,
+    held_out: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments for the `fit` of `head`: of what there is, that which it takes.
 
@@ -176,7 +214,7 @@ def fit_arguments(
     if weight is not None and not has_fit_parameter(head, "sample_weight"):
         msg = f"{type(head).__name__} takes no sample_weight; fit without weights."
         raise DataError(msg)
-    offered = {"sample_weight": weight, "groups": groups, "progress": progress}
+    offered = {"sample_weight": weight, "groups": groups, "progress": progress, "held_out": held_out}
     return {key: value for key, value in offered.items() if value is not None and has_fit_parameter(head, key)}
 
 

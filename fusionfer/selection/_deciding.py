@@ -17,7 +17,7 @@ def decide(
     *,
     min_gain: float,
     measure: str,
-    n_folds: int,
+    judged: str,
 ) -> tuple[str, str]:
     """Choose among candidates.
 
@@ -32,9 +32,9 @@ def decide(
     min_gain : float
         What the hybrid must gain over the best single.
     measure : str
-        What the scores are called.
-    n_folds : int
-        Number of folds.
+        What the means are called.
+    judged : str
+        By what, as "over 5 folds".
 
     Returns
     -------
@@ -43,7 +43,7 @@ def decide(
 
     Examples
     --------
-    >>> decide({"a": 0.5}, {"a": 3}, {"a": {"C": 0.1}}, min_gain=0.0, measure="accuracy", n_folds=5)
+    >>> decide({"a": 0.5}, {"a": 3}, {"a": {"C": 0.1}}, min_gain=0.0, measure="mean accuracy", judged="over 5 folds")
     ('a', 'Kept a with C=0.1: the only block, mean accuracy 0.500 over 5 folds.')
     """
     figure = _figures(means)
@@ -58,17 +58,17 @@ def decide(
         return f"Kept {name} with {chosen[name]}" if chosen[name] else f"Kept {name}"
 
     if not rest:
-        return single, f"{kept(single)}: the only block, mean {measure} {figure[single]} over {n_folds} folds."
+        return single, f"{kept(single)}: the only block, {measure} {figure[single]} {judged}."
     hybrid = list(means)[-1]
     if means[hybrid] - means[single] > min_gain + 1e-12:
         beaten = _listed([f"{name} ({rated[name]})" for name in singles])
-        figures = f"mean {measure} {figure[hybrid]} over {n_folds} folds"
+        figures = f"{measure} {figure[hybrid]} {judged}"
         return hybrid, f"{kept(hybrid)}: {figures} beats {beaten} by more than {min_gain:g}."
     others = _listed([f"{name} reaches {figure[name]}{chosen[name] and f' ({chosen[name]})'}" for name in rest])
     even = [name for name in rest if means[name] == means[single]]
     tie = f"; of equals the one with fewer columns ({widths[single]})" if even else ""
     return single, (
-        f"{kept(single)}: mean {measure} {figure[single]} over {n_folds} folds; {hybrid} ({rated[hybrid]}) does not "
+        f"{kept(single)}: {measure} {figure[single]} {judged}; {hybrid} ({rated[hybrid]}) does not "
         f"beat it by more than {min_gain:g}, and {others}{tie}."
     )
 

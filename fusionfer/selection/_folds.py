@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from fusionfer.exceptions import DataError
 
-__all__ = ["Folds", "as_numbers", "make_folds", "renumbered"]
+__all__ = ["Folds", "as_numbers", "held_out_fold", "make_folds", "renumbered"]
 
 #: Training rows and held-out rows of each fold, ascending.
 Folds = list[tuple[np.ndarray, np.ndarray]]
@@ -66,6 +66,39 @@ def make_folds(cv: Any, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None,
             )
             raise DataError(msg)
     return folds
+
+
+def held_out_fold(held_out: np.ndarray, y: np.ndarray, groups: np.ndarray | None, named: Any) -> Folds:
+    """Return the one fold of a predefined split.
+
+    Parameters
+    ----------
+    held_out : ndarray of bool, shape (n,)
+        Rows that are scored and never trained on.
+    y, groups, named
+        As in `make_folds`.
+
+    Raises
+    ------
+    DataError
+        If no row is held out or none is left, a class is not among the rest, or a group is divided.
+    """
+    inside, outside = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    if not len(inside) or not len(outside):
+        msg = f"held_out must hold out some rows and leave others to train on; it holds out {len(outside)} of {len(y)}."
+        raise DataError(msg)
+    lost = np.setdiff1d(y[outside], y[inside])
+    if len(lost):
+        msg = f"held_out leaves no row of {', '.join(map(str, lost))} to train on; take these rows out."
+        raise DataError(msg)
+    divided = outside[np.isin(groups[outside], groups[inside])] if groups is not None else outside[:0]
+    if len(divided):
+        msg = (
+            f"held_out divides group {str(np.asarray(named)[divided[0]])!r}: row {divided[0]} is held out while rows "
+            f"of the same group are trained on ({len(divided)} such rows); take these rows out."
+        )
+        raise DataError(msg)
+    return [(inside, outside)]
 
 
 def renumbered(cv: Any, kept: np.ndarray) -> Any:

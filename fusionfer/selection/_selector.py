@@ -16,9 +16,17 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fusionfer.exceptions import DataError
 from fusionfer.fusion import BlockScaler, check_blocks
 from fusionfer.heads import make_head
-from fusionfer.selection._comparing import Comparison, Progress, fit_arguments, head_blocks, local_blocks, renamed
+from fusionfer.selection._comparing import (
+    Comparison,
+    Progress,
+    fit_arguments,
+    head_blocks,
+    local_blocks,
+    renamed,
+    rows_for,
+)
 from fusionfer.selection._deciding import decide
-from fusionfer.selection._folds import as_numbers, make_folds, renumbered
+from fusionfer.selection._folds import as_numbers, held_out_fold, make_folds, renumbered
 from fusionfer.selection._search import search_points
 
 __all__ = ["HybridSelector"]
@@ -157,6 +165,7 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         groups: Any = None,
         sample_weight: Any = None,
         *,
+        held_out: Any = None,
         progress: Callable[[int, int, str], None] | None = None,
     ) -> HybridSelector:
         """Compare, select, and refit the winner.
@@ -173,6 +182,10 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
             one's own.
         sample_weight : array-like of shape (n,), optional
             Weights for scaler and head; the scores on held-out rows are not weighted. Rows of weight 0 are left out.
+        held_out : array-like of bool, shape (n,), optional
+            A predefined split in the place of `cv`: these rows are scored and never trained on, also in the refit, and
+            heads that hold rows out (for C, calibration, early stopping) go by these alone. For training rows by which
+            nothing can be judged, as the backbones have seen them.
         progress : callable, optional
             ``progress(done, total, what)``, called after every fit with the name of the candidate, and by heads that
             report their rounds with ``candidate: rounds``.
@@ -186,15 +199,15 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         ------
         DataError
             If there is one class only, a class has fewer rows or groups than there are folds, a fold divides a group or
-            cannot be scored, the blocks do not tile the columns, the search holds nothing to try, or Features hold test
-            rows among others.
+            cannot be scored, the blocks do not tile the columns, the search holds nothing to try, `held_out` does not
+            fit, or Features hold test rows among others or would be judged on rows that their weights were trained on.
         UnknownNameError
             If the head, the scaling, or a parameter of the search is not known.
         """
         blocks = self.blocks
         if y is None and _is_features(X):
             features = X
-            _check_features(features)
+            _check_features(features, held_out)
             X, y = features.X, features.y
             groups = features.groups if groups is None else groups
             blocks = features.blocks if blocks is None else blocks
@@ -205,6 +218,7 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
             raise DataError(msg)
         self.blocks_ = check_blocks(blocks, X.shape[1])
         cv, numbers = self.cv, as_numbers(groups, y)
+        held_out = None if held_out is None else _mask(held_out, len(y))
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             kept = sample_weight > 0
@@ -212,6 +226,7 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
                 X, y, sample_weight, cv = X[kept], y[kept], sample_weight[kept], renumbered(cv, kept)
                 groups = None if groups is None else np.asarray(groups)[kept]
                 numbers = None if numbers is None else numbers[kept]
+                held_out = None if held_out is None else held_out[kept]
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             only = "".join(map(str, self.classes_))
@@ -219,20 +234,25 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
             raise DataError(msg)
         head = self._head()
         self.search_points_ = search_points(self.search, head)
-        folds = make_folds(cv, X, y, numbers, groups, self.random_state)
+        if held_out is None:
+            folds = make_folds(cv, X, y, numbers, groups, self.random_state)
+            called, judged = f"mean {self._measure()}", f"over {len(folds)} folds"
+        else:
+            folds = held_out_fold(held_out, y, numbers, groups)
+            called, judged = self._measure(), f"on {np.count_nonzero(held_out):,} held-out rows"
         candidates = _candidates(self.blocks_)
         scorer = get_scorer(self.scoring)
         comparison = Comparison(
             X, y, sample_weight, numbers, folds, self.blocks_, candidates, self.scale, self.search_points_, scorer,
-            self._measure(),
+            self._measure(), held_out,
         )  # fmt: skip
         quick = _without_probability(head) if getattr(scorer, "_response_method", None) == "predict" else head
         self.search_results_ = comparison.scores(quick, self.n_jobs, progress)
-        self._choose(candidates, len(folds))
-        self.estimator_ = self._refit(X[:, self.columns_], y, sample_weight, numbers, progress)
+        self._choose(candidates, called, judged)
+        self.estimator_ = self._refit(X[:, self.columns_], y, sample_weight, numbers, held_out, progress)
         return self
 
-    def _choose(self, candidates: dict[str, slice], n_folds: int) -> None:
+    def _choose(self, candidates: dict[str, slice], called: str, judged: str) -> None:
         """Set the best point of each candidate, and the best candidate, from `search_results_`."""
         # Rounded, so that the same scores in another order are a tie and not a gain of 1e-16.
         means = {name: scores.mean(axis=1).round(12) for name, scores in self.search_results_.items()}
@@ -245,8 +265,8 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
             {name: columns.stop - columns.start for name, columns in candidates.items()},
             self.best_params_,
             min_gain=self.min_gain,
-            measure=self._measure(),
-            n_folds=n_folds,
+            measure=called,
+            judged=judged,
         )
         self.columns_ = candidates[self.selected_]
 
@@ -256,16 +276,24 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         y: np.ndarray,
         weight: np.ndarray | None,
         groups: np.ndarray | None,
+        held_out: np.ndarray | None,
         progress: Progress | None,
     ) -> Pipeline:
-        """Scaler and head of the winner, fitted to all rows."""
+        """Scaler and head of the winner, fitted to all rows that are not held out."""
         blocks = local_blocks(self.blocks_, self.columns_)
         head = self._head()
         head.set_params(**head_blocks(head, blocks), **self.best_params_[self.selected_])
         what = f"{self.selected_}, all rows"
-        arguments = fit_arguments(head, weight, groups, renamed(progress, what))
+        inside = np.arange(len(y)) if held_out is None else np.flatnonzero(~held_out)
+        given, kept = rows_for(head, inside, held_out)
+        if len(given) < len(y):
+            X, y = X[given], y[given]
+            weight, groups = None if weight is None else weight[given], None if groups is None else groups[given]
+        arguments = fit_arguments(head, weight, groups, renamed(progress, what), kept)
         steps = {} if self.scale is None else {"scaler": BlockScaler(blocks, mode=self.scale)}
         pipeline = Pipeline([*steps.items(), ("head", head)])
+        if kept is not None:  # the scaler learns from the training rows alone
+            weight = np.where(kept, 0.0, 1.0 if weight is None else weight)
         weights = {} if weight is None else {f"{step}__sample_weight": weight for step in steps}
         pipeline.fit(X, y, **weights, **{f"head__{name}": value for name, value in arguments.items()})
         if progress is not None:
@@ -332,8 +360,21 @@ def _is_features(X: Any) -> bool:
     return not hasattr(X, "shape") and all(hasattr(X, name) for name in ("X", "y", "blocks", "groups"))
 
 
-def _check_features(features: Any) -> None:
-    """Refuse features from which nobody may select: with test rows among others, or with rows of unknown label."""
+def _mask(held_out: Any, n: int) -> np.ndarray:
+    """Which rows are held out, (n,)."""
+    mask = np.asarray(held_out)
+    if mask.shape != (n,) or mask.dtype != np.bool_:
+        msg = f"held_out must be {n} times True or False, one for each row; got {mask.dtype} of shape {mask.shape}."
+        raise DataError(msg)
+    return mask
+
+
+def _check_features(features: Any, held_out: Any) -> None:
+    """Refuse features from which nobody may select.
+
+    These are such with test rows among others, with rows of unknown label, and with rows that the weights were trained
+    on where these would be held out: what the weights remember cannot be judged.
+    """
     splits = set(np.asarray(getattr(features, "splits", [])).tolist())
     if "test" in splits and len(splits) > 1:  # test rows alone were asked for by name
         others = "+".join(sorted(splits - {"test", ""}))
@@ -343,6 +384,17 @@ def _check_features(features: Any) -> None:
     unlabelled = int(np.count_nonzero(np.asarray(features.y) == ""))
     if unlabelled:
         msg = f"{unlabelled} of {len(features.y)} rows have no label; take the labelled ones only."
+        raise DataError(msg)
+    seen = features.seen() if hasattr(features, "seen") else {}
+    judged = np.ones(len(features.y), dtype=bool) if held_out is None else _mask(held_out, len(features.y))
+    blocks = [name for name, rows in seen.items() if np.any(rows & judged)]
+    if blocks:
+        rows = np.any([seen[name] for name in blocks], axis=0) & judged
+        msg = (
+            f"The weights of {', '.join(blocks)} were trained on {np.count_nonzero(rows)} of the {np.sum(judged)} rows "
+            "that would be held out: scores on them say what the weights remember. Use fusionfer.fitting.fit, which "
+            "judges by other rows, or give held_out, rows of another split."
+        )
         raise DataError(msg)
 
 

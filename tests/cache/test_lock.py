@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import warnings
 
@@ -13,7 +14,7 @@ import filelock
 import pytest
 
 from fusionfer.cache import CacheFolder
-from fusionfer.exceptions import CacheError, CacheLockedError
+from fusionfer.exceptions import CacheError, CacheLockedError, ExtractionInterrupted
 
 HOLDER = """
     import sys, time
@@ -61,6 +62,27 @@ def test_second_writer_waits(cache, holder):
     started = time.monotonic()
     with cache.lock(timeout=30):
         assert time.monotonic() - started > 0.1
+
+
+def test_waiting_can_be_stopped(cache, holder):
+    """Fault 2: whoever waits is asked to stop and stops at once; who is waited for stands in the message."""
+    first, stop = holder(60), threading.Event()
+    timer = threading.Timer(0.3, stop.set)
+    timer.start()
+    said = rf"Stopped while waiting for process {first.pid} on \S+ since \S+, which writes .* Nothing was started there"
+    started = time.monotonic()
+    with pytest.raises(ExtractionInterrupted, match=said), cache.lock(timeout=-1, stop=stop):
+        pytest.fail("two writers met")
+    assert 0.2 < time.monotonic() - started < 10
+
+
+def test_waiting_ends_by_itself(cache, holder):
+    """Fault 5: after the time that was given the second fails by name of the first."""
+    first = holder(60)
+    started = time.monotonic()
+    with pytest.raises(CacheLockedError, match=f"process {first.pid} on"), cache.lock(timeout=0.3):
+        pytest.fail("two writers met")
+    assert 0.3 <= time.monotonic() - started < 10
 
 
 def test_two_folders_objects_in_one_process(cache):

@@ -152,6 +152,21 @@ def test_nothing_is_replaced(cache, make, toolkit):
     assert there.read_bytes() == before
 
 
+def test_another_data_set_in_the_folder(cache, make, toolkit):
+    """Files of other images are not joined by these, finished or not; one of nearly these images is no hindrance."""
+    shards = make("a", IDS[:8]), make("b", IDS[8:])
+    others = toolkit.extract(cache, toolkit.rows(["x.png", "y.png", *IDS[:1]]), backbone="resnet50").path
+    with pytest.raises(CacheError, match=r"holds another data set: only 1 of the 3 ids in resnet50"):
+        merged(cache, *shards)
+    assert cache.files() == [others]
+    others.rename(others.with_name(others.name + ".part"))
+    with pytest.raises(CacheError, match="holds another data set"):
+        merged(cache, *shards)
+    cache.parts()[0].unlink()
+    toolkit.extract(cache, toolkit.rows([*IDS[:9], "new.png"]), backbone="resnet50")
+    assert merged(cache, *shards)[1]
+
+
 def test_no_shards_no_lock_no_room(cache, make, monkeypatch):
     """Without shards, lock or room nothing is made."""
     a, b = make("a", IDS[:8]), make("b", IDS[8:])

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
+from fusionfer.cache import SHARDS, CacheFolder, find_prunable
 from fusionfer.cache import _layout as layouts
-from fusionfer.cache import find_prunable
 
 IDS = [f"{i}.png" for i in range(10)]
 
@@ -92,6 +92,25 @@ def test_superseded_only_when_asked(cache, toolkit, monkeypatch):
     assert found(cache, superseded=True) == {old.name: why}
     flip(new)
     assert found(cache, superseded=True) == {}
+
+
+def test_shards(cache, toolkit):
+    """A shard goes when the joined file holds each of its rows, or when it has none; else it stays."""
+    shard = CacheFolder(cache.path / SHARDS / "0123abcd-1-of-2")
+    part = toolkit.extract(shard, toolkit.rows(IDS[4:]), blocks=0).part
+    assert found(cache) == {part.name: "a shard that had not stored a row yet"}
+    toolkit.extract(shard, toolkit.rows(IDS[4:]), blocks=1)
+    assert found(cache) == {}
+    whole = toolkit.extract(cache, toolkit.rows(IDS)).path
+    assert found(cache) == {part.name: f"a shard, and {whole.name} holds every row of it"}
+    assert [item.path for item in find_prunable(cache)] == [part]
+    assert found(cache, shards=[]) == {}
+    toolkit.extract(shard, toolkit.rows(IDS[4:]))
+    other = toolkit.extract(shard, toolkit.rows(IDS[4:]), level="multi").path
+    assert sorted(path.name for path in shard.files()) == sorted([whole.name, other.name])
+    assert list(found(cache)) == [whole.name]
+    flip(whole)
+    assert found(cache) == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8 a picture", b"PK\x03\x04 a zip"])

@@ -1,5 +1,7 @@
 """What was stored is what is read, and nothing else."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,7 @@ def test_features_are_a_read_only_map(cache, toolkit, rows):
 def test_copy_into(cache, toolkit, rows, monkeypatch, piece):
     """An array, some columns of a wider one, and one of another type get the same features, in pieces of any size."""
     monkeypatch.setattr(_reading, "_PIECE_BYTES", piece)
+    monkeypatch.setattr(_reading, "_BUFFER_BYTES", piece)
     stored = read_feature_file(toolkit.extract(cache, rows).path)
     plain, wide, double = np.empty((10, 5), np.float32), np.zeros((10, 9), np.float32), np.empty((10, 5))
     for out in (plain, wide[:, 2:7], double):
@@ -51,6 +54,19 @@ def test_copy_into_refuses_what_is_not_there(cache, toolkit, rows):
         stream.truncate(stored.layout.offsets["features"] + 7)
     with pytest.raises(CacheFormatError, match="has become shorter while it was read; extract it again"):
         stored.copy_into(np.empty((10, 5), np.float32))
+
+
+def test_after_an_error_nothing_is_left_to_read(cache, toolkit, rows):
+    """Whatever ends one thread, the other one finds no further piece; nobody waits for the rest of a large file."""
+    stored = read_feature_file(toolkit.extract(cache, rows).path)
+    with stored.path.open("r+b") as stream:
+        stream.truncate(stored.layout.offsets["features"] + 3 * 5 * 4)
+    out, starts = np.zeros((10, 5), np.float32), deque(range(10))
+    with pytest.raises(CacheFormatError, match="has become shorter"):
+        stored._copy_pieces(out, starts, 1, True)
+    assert np.array_equal(out[:3], toolkit.features(rows)[:3])
+    assert not out[3:].any()
+    assert not starts
 
 
 def test_parts_are_never_features(cache, toolkit, rows):
@@ -141,19 +157,3 @@ def test_zeros_in_place_of_a_block(cache, toolkit, rows):
     overwrite(path, "state", 4, b"\0" * 4)
     with pytest.raises(IncompleteCacheError, match="4 of 10 rows are missing"):
         read_feature_file(path)
-
-
-def test_describe(cache, toolkit, rows):
-    """It says what there is, also of a part."""
-    job = toolkit.extract(cache, rows, blocks=2, bad=("1.png",), record={"weights": {"name": "imagenet"}})
-    found = describe(job.part)
-    assert (found.block, found.dim, found.block_rows) == ("resnet34:logits", 5, 4)
-    assert (found.rows, found.done, found.failed, found.absent) == (10, 7, 1, 2)
-    assert (found.complete, found.intact) == (False, True)
-    assert found.failures == {"1.png": "no image: 1.png"}
-    assert found.labels == {"happy": 10}
-    assert found.splits == {"test": 4, "train": 6}
-    assert found.record == {"weights": {"name": "imagenet"}}
-    assert found.key == {"size": 48, "backbone": "resnet34", "level": "logits", "dim": 5}
-    assert found.bytes == job.part.stat().st_size
-    assert describe(toolkit.extract(cache, rows).path).complete

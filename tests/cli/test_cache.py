@@ -211,6 +211,17 @@ def test_prune_asks(cli, cache, monkeypatch, options, text, removed, said):
     assert len(CacheFolder(cache).files()) == 2
 
 
+def test_prune_names_shards(cli, cache):
+    """What lies among the shards is named by its place in the cache; the folder goes with what was in it."""
+    shard = cache / "shards" / "0123abcd-0-of-2"
+    shard.mkdir(parents=True)
+    (shard / "x.h5.part.new").write_bytes(b"half")
+    outcome = cli("cache", "prune", cache, "--yes")
+    assert re.search(r"shards/0123abcd-0-of-2/x\.h5\.part\.new +0\.0 +a kill left it", outcome.out)
+    assert outcome.out.endswith("Removed 1 files.\n")
+    assert not (cache / "shards").exists()
+
+
 def test_prune_where_nobody_answers(cli, cache, monkeypatch):
     """Without a terminal and without --yes nothing is removed, and the option is named."""
     (cache / "x.h5.part.new").write_bytes(b"half")

@@ -195,3 +195,72 @@ def test_a_cache_that_is_gone(cli, fitted):
     folder, model = fitted()
     shutil.rmtree(folder)
     refused(cli("evaluate", folder, "--model", model), r"no such folder\. Run `fusionfer extract")
+
+
+def test_rows_that_were_trained_on_are_left_out_of_a_second_table(cli, shared_cache, shared_model, tmp_path):
+    """Console, JSON and report show the figures of all rows, and of those that nothing was trained on."""
+    options = ["evaluate", shared_cache, "--model", shared_model, "--split"]
+    outcome = cli(*options, "all", "--report", tmp_path / "report")
+    assert "56 of 84 scored rows were trained on" in outcome.err
+    first, second = outcome.out.split("Overall, without rows that were trained on")
+    assert re.search(r"^ samples +84", first, re.MULTILINE)
+    assert re.search(r"^ samples +28", second, re.MULTILINE)
+    alone = json.loads(cli(*options, "test", "--json").out)
+    both = json.loads(cli(*options, "all", "--json").out)
+    assert both["n"] == 84
+    assert both["unseen"] == {name: alone[name] for name in both["unseen"]}
+    assert alone["unseen"] is None
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Overall, without samples that were trained on" in page
+    assert f"{100 * alone['accuracy']:.1f} % of the 28 that were not trained on." in page
+    assert json.loads((tmp_path / "report" / "scores.json").read_text())["unseen"] == both["unseen"]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """Two networks that were never trained, as files; the second says that it has seen four pictures."""
+    from fusionfer.backbones import Preprocess
+    from fusionfer.networks import CheckpointInfo, build_network, save_checkpoint
+
+    folder = tmp_path_factory.mktemp("networks")
+    classes = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+    for seed in (0, 1):
+        network = build_network("mobilenet_v2", 7, size=32, seed=seed)
+        save_checkpoint(
+            folder / f"{seed}.safetensors", network, CheckpointInfo("mobilenet_v2", classes, Preprocess(32))
+        )
+    return folder / "0.safetensors", folder / "1.safetensors"
+
+
+def test_a_checkpoint_is_scored_like_a_model(cli, shared_faces, checkpoints, tmp_path):
+    """The same tables, JSON and report, from pictures; several are averaged, and it is said how."""
+    outcome = cli("evaluate", shared_faces, "--model", checkpoints[0], "--report", tmp_path / "r", "-q")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("28 rows of split test; network 0.safetensors")
+    assert "as surprise" in outcome.out
+    assert (tmp_path / "r" / "confusion.png").is_file()
+    outcome = cli("evaluate", shared_faces, "--model", checkpoints[0], "--model", checkpoints[1], "--json", "-q")
+    found = json.loads(outcome.out)
+    assert found["n"] == 28
+    assert found["model"] == [str(path) for path in checkpoints]
+    assert found["notes"][-1].startswith("The networks have equal weights in the average: ")
+
+
+def test_what_models_and_checkpoints_do_not_share(cli, shared_faces, shared_cache, shared_model, checkpoints, tmp_path):
+    """Mixtures, options of networks for a model of features, and a file in the place of a cache are wrong usage."""
+    (tmp_path / "f.zip").write_bytes(b"")
+    for arguments, message in [
+        (
+            (shared_cache, "--model", shared_model, "--model", checkpoints[0]),
+            "Several --model are averaged, which need",
+        ),
+        ((shared_cache, "--model", shared_model, "--tta", "flip"), "--tta needs a checkpoint of fusionfer train"),
+        ((tmp_path / "f.zip", "--model", shared_model), "f.zip is a file: a model of features is scored on the CACHE"),
+    ]:
+        outcome = cli("evaluate", *arguments)
+        assert outcome.code == 2
+        assert message in outcome.err
+    (tmp_path / "x.safetensors").write_bytes(b"nonsense")
+    refused(
+        cli("evaluate", shared_faces, "--model", tmp_path / "x.safetensors"), r"x\.safetensors is no intact safeten"
+    )

@@ -98,6 +98,35 @@ def test_another_seed_is_another_file_beside(shared_faces, cli, small, cache):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_another_precision_is_another_file_beside(shared_faces, cli, small, cache):
+    """Features of bf16 are never taken for those of float32: they are computed, and both can be named."""
+    before = {path: path.read_bytes() for path in cache.glob("*.h5")}
+    outcome = cli("extract", shared_faces, *small, "--precision", "bf16", "--cache", cache)
+    assert outcome.code == 0
+    assert outcome.out.count("dtype") == 2
+    assert "Computed 84 faces" in outcome.out
+    assert len(CacheFolder(cache).files()) == 4
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_batch_size_that_is_found_is_told(shared_faces, extract, tmp_path):
+    """On the CPU auto is the usual size; the file holds it."""
+    outcome = extract(shared_faces, "--batch-size", "auto")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert re.search(r"Computed 84 faces in .*faces/s, in batches of 32\)\.", outcome.out)
+    (path,) = CacheFolder(tmp_path / "cache").files()
+    assert describe(path).block_rows == 32
+
+
+@pytest.mark.parametrize("size", ["0", "-4", "many", "1.5", "\u00b2"])
+def test_a_batch_size_that_is_none(shared_faces, extract, tmp_path, size):
+    """Wrong usage, with what is allowed."""
+    outcome = extract(shared_faces, f"--batch-size={size}")
+    assert outcome.code == 2
+    assert f"{size!r} is neither a number of pictures, at least 1, nor auto." in outcome.err
+    assert nothing_written(tmp_path)
+
+
 def test_the_cache_is_named_after_the_data(shared_faces, cli, small, tmp_path, monkeypatch):
     """Without --cache the folder is features_cache/<name of the data>."""
     monkeypatch.chdir(tmp_path)
@@ -340,6 +369,8 @@ def test_paths_may_leave_the_root_when_allowed(extract, manifest, tmp_path, path
             r"Unknown weights of mobilenet_v2 'imagnet'.* Did you mean 'imagenet'\?",
         ),
         (["--device", "gpu"], r"Device 'gpu' is not available here\. Available: .*cpu"),
+        (["--precision", "fp16", "--device", "cpu"], r"The precision fp16 is for GPUs; .* Give --precision bf16\."),
+        (["--precision", "bf16", "--engine", "openvino"], r"openvino .* cannot compute in bf16\. Give --engine torch"),
         (["--split", "70"], r"The split '70' is not understood"),
         (["--split", "60/60"], r"The split '60/60'"),
         (["--classes", "hapy=joy"], r"Unknown label 'hapy'\..* Did you mean 'happy'\?"),

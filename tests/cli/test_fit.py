@@ -3,10 +3,12 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from fusionfer.fusion import fingerprints
 from fusionfer.persistence import load_model
 
 
@@ -391,3 +393,24 @@ def test_several_heads_are_one_table(fit, listed, make_cache, tmp_path):
 def test_a_head_that_is_named_twice(fit, listed, make_cache, refused):
     """By name and alias: one would hide the other."""
     refused(fit(make_cache(), "--head", "nb", "--head", "bayes"), r"each once; got bayes, bayes")
+
+
+def test_rows_that_weights_have_seen_are_not_judged_by(fit, make_features, tmp_path):
+    """The console, JSON and model say how many rows judged instead; without such rows it is one line, and no model."""
+    splits = ["train"] * 30 + ["validation"] * 15 + ["test"] * 15
+    features = replace(make_features(splits=splits), digests=np.array([f"{i:064x}" for i in range(1, 61)]))
+    weights = {"name": "net", "trained_on": fingerprints(features.digests[:30].tolist())}
+    known = {name: {"key": {"block": name}, "record": {"weights": weights}} for name in features.blocks}
+    features = replace(features, provenance=known)
+    features.to_hdf5(tmp_path / "c")
+    outcome = fit(tmp_path / "c")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[0] == "30 rows of split train, 2 classes, 15 held-out rows"
+    assert "The accuracy in percent on 15 held-out rows" in outcome.out
+    assert "30 of 30 rows of split train are images that the weights of left, right were trained on" in outcome.err
+    found = json.loads(fit(tmp_path / "c", "--overwrite", "--json").out)
+    assert (found["n"], found["held_out"], found["selection"]["held_out"]) == (30, 15, 15)
+    features.take(features.splits != "validation").to_hdf5(tmp_path / "none")
+    outcome = fit(tmp_path / "none", "--overwrite")
+    assert outcome.code == 1
+    assert "there is no such row with a label. Extract such faces into the same cache, or fit to another" in outcome.err

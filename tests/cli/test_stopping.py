@@ -57,6 +57,45 @@ def test_handlers_come_back_after_an_error():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+#: The command line, which tells when it begins to wait for the lock.
+WAITER = """
+from types import SimpleNamespace
+from fusionfer.cache import _lock
+from fusionfer.cli import main
+
+def sleep(seconds):
+    print("waiting", flush=True)
+    time.sleep(seconds)
+
+time, _lock.time = _lock.time, SimpleNamespace(monotonic=_lock.time.monotonic, sleep=sleep)
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_the_first_signal_ends_waiting(shared_faces, tmp_path, number, code):
+    """Fault 2: a real process that waits for another writer stops at once, and says that nothing was started."""
+    cache = tmp_path / "cache"
+    arguments = ["extract", shared_faces, "--cache", cache, "--backbone", "mobilenet_v2", "--weights", "none"]
+    arguments += ["--size", 32, "--wait", 300]
+    with (
+        CacheFolder(cache).lock(),
+        subprocess.Popen(
+            [sys.executable, "-c", WAITER, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(number)
+        begin = time.monotonic()
+        _, said = process.communicate(timeout=60)
+        assert time.monotonic() - begin < 30
+    assert process.returncode == code
+    assert said.splitlines()[-1].startswith(f"fusionfer: Stopped while waiting for process {os.getpid()} on ")
+    assert said.endswith("Nothing was started there.\n")
+    assert CacheFolder(cache).files() == CacheFolder(cache).parts() == []
+
+
 def test_a_stopped_process_can_be_continued(cli, shared_faces, tmp_path):
     """Fault 2: a real process that gets SIGTERM exits with 143; the same command then does the rest only."""
     cache = tmp_path / "cache"

@@ -109,8 +109,8 @@ def test_a_file_of_an_engine_that_is_gone(tmp_path, make_faces, monkeypatch):
         return real(name, *args, **options)
 
     monkeypatch.setattr(continuing, "find_engine", gone)
-    monkeypatch.setattr("fusionfer.extraction._extract.engine_of_file", lambda *_: "onnxruntime")
-    monkeypatch.setattr("fusionfer.extraction._extract.engine_versions", lambda engine: {})
+    monkeypatch.setattr("fusionfer.extraction._extract.begun_with", lambda *_: continuing.Begun("onnxruntime", 4))
+    monkeypatch.setattr("fusionfer.extraction._records.engine_versions", lambda engine: {})
     said = r"resnet34\.penultimate\..* was begun with the engine onnxruntime and is not mixed .*Or use another --cache"
     with pytest.raises(DataError, match=said):
         run(faces, tmp_path)

@@ -234,7 +234,7 @@ def test_wrong_options_are_named(tmp_path, make_faces, make_backbone):
     faces, backbone = make_faces(4), make_backbone()
     with pytest.raises(DataError, match="on_error must be 'fail' or 'skip', got 'ignore'"):
         run(faces, backbone, tmp_path, on_error="ignore")
-    with pytest.raises(DataError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(DataError, match="batch_size must be at least 1, or 'auto', got 0"):
         extract_to_cache(faces, backbone, "out", cache=tmp_path, batch_size=0)
     with pytest.raises(DataError, match=r"Device .tpu. is not available here\. Available: auto"):
         extract_to_cache(faces, backbone, "out", cache=tmp_path, device="tpu")

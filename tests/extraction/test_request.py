@@ -3,7 +3,7 @@
 import pytest
 
 from fusionfer.exceptions import DataError, UnknownNameError, WeightsError
-from fusionfer.extraction._request import parse_requests
+from fusionfer.extraction._request import parse_requests, weights_record
 
 
 def test_values_for_all_and_for_one():
@@ -45,3 +45,16 @@ def test_errors_come_before_anything_runs():
         parse_requests(["resnet34"], "multi", "none", 8)
     with pytest.raises(DataError, match="at least one backbone"):
         parse_requests([], "multi", "none", None)
+
+
+def test_what_is_recorded_of_weights():
+    """A checkpoint's images stand beside its metadata; words of other programs, and weights that say nothing, stay."""
+    weights = {"name": "net", "sha256": "ab", "metadata": {}}
+    assert weights_record(weights) == {**weights, "trained_on": None}
+    told = {**weights, "metadata": {"trained_on": "FER-2013, all of it", "recipe": "mine"}}
+    assert weights_record(told) == {**told, "trained_on": None}
+    metadata = {"format": "fusionfer-checkpoint", "recipe": "{}", "trained_on": "0" * 32, "selected_on": "1" * 16}
+    found = weights_record({**weights, "metadata": metadata})
+    assert found["metadata"] == {"format": "fusionfer-checkpoint", "recipe": "{}"}
+    assert (found["trained_on"], found["selected_on"]) == ("0" * 32, "1" * 16)
+    assert metadata["trained_on"] == "0" * 32

@@ -43,7 +43,7 @@ def test_results_come_in_order_and_few_are_ahead():
         return start
 
     taken = []
-    for result in in_order(work, range(20), Crew(3, 1, alone=False), lambda: None):
+    for result in in_order(work, range(20), Crew(3, 1, alone=False)):
         taken.append(result)
         assert len(begun) - len(taken) <= 3 + 1
     assert taken == list(range(20))
@@ -59,7 +59,7 @@ def test_an_error_comes_in_its_turn_and_ends_the_work():
             raise ValueError("batch 2 is bad")
         return start
 
-    results = in_order(work, range(100), Crew(2, 1, alone=False), lambda: None)
+    results = in_order(work, range(100), Crew(2, 1, alone=False))
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ValueError, match="batch 2 is bad"):
         next(results)
@@ -71,10 +71,10 @@ def test_threads_of_torch_are_given_back():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        seen = list(in_order(lambda _: torch.get_num_threads(), range(4), Crew(2, 1, alone=False), lambda: None))
+        seen = list(in_order(lambda _: torch.get_num_threads(), range(4), Crew(2, 1, alone=False)))
         assert seen == [1] * 4
         assert torch.get_num_threads() == 3
-        stopped = in_order(lambda start: start, range(9), Crew(2, 1, alone=False), lambda: None)
+        stopped = in_order(lambda start: start, range(9), Crew(2, 1, alone=False))
         next(stopped)
         stopped.close()
         assert torch.get_num_threads() == 3
@@ -85,7 +85,7 @@ def test_threads_of_torch_are_given_back():
 
 def test_nothing_to_do():
     """No batch, no worker, no result."""
-    assert list(in_order(str, [], Crew(2, 1, alone=False), lambda: None)) == []
+    assert list(in_order(str, [], Crew(2, 1, alone=False))) == []
 
 
 def test_turns():

@@ -1,21 +1,13 @@
-"""The corpus of attacks, which lies beside the tests as a script."""
+"""The corpus of attacks, a package that lies beside the tests."""
 
-import importlib.util
-import sys
+import importlib
 from pathlib import Path
 
 import pytest
 
-
-def _load():
-    spec = importlib.util.spec_from_file_location("attacks", Path(__file__).with_name("attacks.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["attacks"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-CORPUS = _load()
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(Path(__file__).parent))
+    CORPUS = importlib.import_module("attacks")
 
 
 def pytest_generate_tests(metafunc):
@@ -26,5 +18,5 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def corpus():
-    """The module `attacks`."""
+    """The package `attacks`."""
     return CORPUS

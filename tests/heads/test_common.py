@@ -10,10 +10,12 @@ from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info
 
 from fusionfer import heads
-from fusionfer.exceptions import FusionferError, UnknownNameError
-from fusionfer.heads import HEADS, Head, make_head
+from fusionfer.exceptions import DataError, FusionferError, UnknownNameError
+from fusionfer.heads import HEADS, FitJob, Head, make_head
+from fusionfer.heads.linear._stack import Stack
 
 WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 TRAINING = "check_classifiers_train"
@@ -141,6 +143,93 @@ def test_nothing_is_left_of_an_earlier_fit(name, blobs):
     before = {"C": "auto"} if "C" in make_head(name).get_params() and name != "svm-rbf" else {}
     again = make_head(name, **small, **before).fit(X, y).set_params(**{"C": 1.0} if before else {}, **other).fit(X, y)
     assert vars(again).keys() == vars(make_head(name, **small, **other).fit(X, y)).keys()
+
+
+#: Heads of the joint solver, where threads are those of matrix products.
+JOINT = [name for name in HEADS if make_head(name).__module__.split(".")[2] not in ("boosting", "_svm_rbf")]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_n_jobs_changes_no_result(name, blobs):
+    """Whatever the number of threads, a fit ends at the same scores and probabilities, to the solver's tolerance."""
+    X, y = blobs
+    exact = {**EXACT[name], **({"n_rounds": 5} if name.startswith("xgb") else {})}
+    exact.pop("probability", None)
+    found = [make_head(name, n_jobs=n_jobs, **exact).fit(X, y) for n_jobs in (None, 1, 3)]
+    for head in found[1:]:
+        assert_allclose(head.decision_function(X), found[0].decision_function(X), atol=2e-3)
+        assert_allclose(head.predict_proba(X), found[0].predict_proba(X), atol=1e-3)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("name", JOINT)
+def test_n_jobs_is_obeyed(name, many, blobs, monkeypatch):
+    """While a fit multiplies, BLAS has the threads that were asked for, and afterwards those that it had."""
+    X, y = blobs
+    seen = []
+
+    class Spy(Stack):
+        def forward(self, W, owner):
+            seen.append(_blas_threads())
+            return super().forward(W, owner)
+
+    monkeypatch.setattr("fusionfer.heads.linear._solving.Stack", Spy)
+    before = _blas_threads()
+    head = make_head(name, n_jobs=3)
+    if many:
+        head.fit_many(X, y, [FitJob(np.arange(120), slice(0, 12), np.zeros(12), np.ones(12))])
+    else:
+        head.fit(X, y)
+    assert seen
+    assert all(threads == {3} for threads in seen)
+    assert _blas_threads() == before
+
+
+def _blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+# The forests check their own parameters, see boosting/test_classifier.
+@pytest.mark.parametrize("name", [*JOINT, "svm-rbf"])
+def test_switches_and_threads_are_checked(name, blobs):
+    """Every switch takes True and False alone, since "no" is true in Python; n_jobs is a number of threads."""
+    for switch in [key for key, value in make_head(name).get_params(deep=False).items() if isinstance(value, bool)]:
+        for given in ("no", "false", 1, None):
+            head = make_head(name, **{switch: given})
+            with pytest.raises(DataError, match=rf"{switch} must be True or False, got {given!r}"):
+                head.fit(*blobs)
+            assert hasattr(head, "predict_proba") == (name == "softmax" or switch != "probability")
+        make_head(name, **{switch: np.False_}).fit(*blobs)
+    for given in (0, "2", 1.5, True):
+        with pytest.raises(DataError, match=f"n_jobs must be None or a whole number but 0 .*, got {given!r}"):
+            make_head(name, n_jobs=given).fit(*blobs)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_data_frames(name, blobs):
+    """Frames and series are taken by position, names of columns are kept and asked for, text is refused."""
+    pandas = pytest.importorskip("pandas")
+    X, y = blobs
+    weight, groups, index = np.linspace(0.1, 1, 120), np.arange(120) // 4, np.arange(120)[::-1]
+    frame = pandas.DataFrame(X, columns=[f"f{i}" for i in range(12)], index=index)
+    small = {"n_rounds": 5} if name.startswith("xgb") else {}
+    head, plain = make_head(name, **small), make_head(name, **small).fit(X, y, weight, groups)
+    for labels in (pandas.Series(y, index=index), pandas.Series(y, index=index, dtype="category")):
+        head.fit(frame, labels, pandas.Series(weight), groups=pandas.Series(groups, index=index))
+        assert head.feature_names_in_.tolist() == frame.columns.tolist()
+        assert_array_equal(head.classes_, plain.classes_)
+        assert_allclose(head.predict_proba(frame), plain.predict_proba(X), atol=1e-3)
+    for other in (frame.rename(columns={"f1": "g"}), frame[frame.columns[::-1]]):
+        with pytest.raises(ValueError, match="The feature names should match those that were passed during fit"):
+            head.predict(other)
+    numbers, words = frame.astype(object), frame.assign(f3=["1.5", "2"] * 60)
+    assert_allclose(head.predict_proba(numbers), head.predict_proba(frame), atol=1e-6)
+    with pytest.raises(DataError, match="X must hold numbers, but its column 'f3' holds text"):
+        make_head(name, **small).fit(words, y)
+    if name in JOINT or name == "svm-rbf":
+        with pytest.raises(DataError, match="its column 'f3' holds text"):
+            head.predict(words)
+    assert not hasattr(head.fit(X, y), "feature_names_in_")
 
 
 def test_names_parameters_and_estimators():

@@ -44,3 +44,10 @@ def test_few_rows_and_groups_are_no_failure(groups):
     assert len(folds) == 6
     if groups is not None:
         assert folds.max() == len(set(groups)) - 1
+
+
+def test_a_predefined_split_is_the_only_fold():
+    """Its rows are fold 0 and all others in none, whatever classes, groups and number of folds are."""
+    held_out = np.array([False, True, True, False])
+    folds = inner_folds(np.array(["a", "a", "b", "b"]), 3, 5, groups=[0, 0, 1, 1], held_out=held_out)
+    assert folds.tolist() == [-1, 0, 0, -1]

@@ -99,8 +99,8 @@ def test_groups_stay_together(head, monkeypatch):
         namespace = importlib.import_module(module)
         inner = namespace.inner_folds
 
-        def spy(y, n_folds, random_state=None, groups=None, inner=inner):
-            folds = inner(y, n_folds, random_state, groups)
+        def spy(y, n_folds, random_state=None, groups=None, *more, inner=inner):
+            folds = inner(y, n_folds, random_state, groups, *more)
             seen.append((folds, np.asarray(groups)))
             return folds
 
@@ -157,6 +157,11 @@ def test_one_class_is_an_error(head):
             {"n_components": 0, "gamma": -1.0},
             "n_components must be a whole .*; gamma must",
         ),
+        (
+            NystroemSVMClassifier,
+            {"C": -1, "tol": 0, "max_iter": 1.5, "standardize": "no"},
+            "C must .* got -1; standardize must .* got 'no'; tol must .* got 0; max_iter must .* got 1.5",
+        ),
         (NystroemSVMClassifier, {"C": "Auto"}, "C must be 'auto' or a finite number above 0, got 'Auto'"),
         (LinearSVMClassifier, {"C": -1, "tol": 0}, "C must be .* got -1; tol must be .* got 0"),
     ],
@@ -194,7 +199,8 @@ def test_linear_is_an_ecoc_with_one_coding():
     fitted = LinearSVMClassifier(C=0.1).fit(X, y)
     ecoc = ECOCClassifier(C=0.1, loss="squared_hinge", binary_loss="hinge").fit(X, y)
     assert_array_equal(fitted.predict_proba(X), ecoc.predict_proba(X))
-    assert set(fitted.get_params()) == {"C", "loss", "tol", "max_iter", "class_weight", "probability", "random_state"}
+    own = {"C", "loss", "tol", "max_iter", "class_weight", "probability", "n_jobs", "random_state"}
+    assert set(fitted.get_params()) == own
     assert clone(fitted).get_params() == fitted.get_params()
     assert "coding" not in vars(fitted)
     assert repr(LinearSVMClassifier(C=3)) == "LinearSVMClassifier(C=3)"
@@ -372,12 +378,16 @@ def test_estimates_grow_as_the_work_does():
 
 
 def test_intelex_is_taken_where_it_is_installed(monkeypatch):
-    """ "auto" takes scikit-learn-intelex where it can be imported, which gets the rows in their own dtype."""
+    """ "auto" takes scikit-learn-intelex where it can be imported, which gets rows in their own dtype, and threads."""
     seen = []
 
     class Recorded(SVC):
+        def __init__(self, n_jobs, **params):
+            self.n_jobs = n_jobs
+            super().__init__(**params)
+
         def fit(self, X, y, sample_weight=None):
-            seen.append(X.dtype)
+            seen.append((X.dtype, self.n_jobs))
             return super().fit(X.astype(np.float64), y, sample_weight)
 
     module = types.ModuleType("sklearnex")
@@ -388,9 +398,9 @@ def test_intelex_is_taken_where_it_is_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearnex.svm", machines)
     X, y = rows()
     X = X.astype(np.float32)
-    fitted = RBFSVMClassifier().fit(X, y)
+    fitted = RBFSVMClassifier(n_jobs=2).fit(X, y)
     assert fitted.solver_ == "intelex"
-    assert seen == [np.float32] * 4
+    assert seen == [(np.float32, 2)] * 4
     plain = RBFSVMClassifier(solver="scikit-learn").fit(X, y)
     assert plain.solver_ == "scikit-learn"
     assert len(seen) == 4
@@ -456,3 +466,51 @@ def test_nystroem_passes_on_what_the_machines_take():
     assert fitted.linear_.C_ in fitted.linear_.C_scores_
     other = NystroemSVMClassifier(n_components=30, random_state=1, probability=False).fit(X, y)
     assert not np.array_equal(other.landmarks_, fitted.landmarks_)
+
+
+def test_nystroem_checks_before_it_computes(monkeypatch):
+    """Wrong parameters of the machines are refused before a kernel is computed."""
+    monkeypatch.setattr("fusionfer.heads._svm_nystroem.fit_kernel", None)
+    with pytest.raises(UnknownNameError, match=r"Unknown loss 'hing'\. Known losses: .* Did you mean 'hinge'\?"):
+        NystroemSVMClassifier(loss="hing").fit(*rows())
+    with pytest.raises(DataError, match="max_iter must be a whole number"):
+        NystroemSVMClassifier(max_iter=0).fit(*rows())
+
+
+def test_nystroem_fits_many(monkeypatch):
+    """Jobs over folds, columns, scalings and parameters are plain fits; one kernel serves those that differ by C."""
+    X, y = rows(n=240)
+    weight, groups = np.random.default_rng(0).integers(0, 3, 240) / 2, np.arange(240) // 4
+    shift, factor = X.mean(axis=0), 1.0 / X.std(axis=0)
+    jobs = [
+        FitJob(inside, columns, shift[columns], factor[columns], params)
+        for inside in (np.arange(160), np.arange(80, 240))
+        for columns in (slice(0, 6), slice(1, 4))
+        for params in ({"C": 0.1}, {"C": "auto"}, {"C": 2.0, "loss": "logistic"}, {"gamma": 0.3}, {"random_state": 7})
+    ]
+    head = NystroemSVMClassifier(n_components=30, tol=1e-8, class_weight="balanced")
+    made, done = [], []
+    monkeypatch.setattr(
+        "fusionfer.heads._svm_nystroem.fit_kernel", lambda *given: made.append(given) or fit_kernel(*given)
+    )
+    together = head.fit_many(X, y, jobs, weight, groups, progress=lambda *step: done.append(step))
+    assert len(made) == 4 * 3
+    assert done[-1] == (20, 20, "svm-nystroem: fits")
+    for job, many in zip(jobs, together, strict=True):
+        Z = (X[job.rows, job.columns] - job.shift) * job.factor
+        alone = clone(head).set_params(**job.params).fit(Z, y[job.rows], weight[job.rows], groups[job.rows])
+        assert many.get_params() == alone.get_params()
+        assert vars(many).keys() == vars(alone).keys()
+        assert_array_equal(many.landmarks_, alone.landmarks_)
+        assert_allclose(many.predict_proba(Z), alone.predict_proba(Z), atol=1e-3)
+
+
+def test_nystroem_held_out_rows_stay_out():
+    """What the rows that a job leaves out hold changes nothing in its fit: no landmarks, scales or gamma."""
+    X, y = rows(n=160)
+    jobs = [FitJob(np.arange(100), slice(0, 6), np.zeros(6), np.ones(6), {"C": C}) for C in (0.1, 1.0)]
+    strange = X.copy()
+    strange[100:] = 1e3 * np.random.default_rng(0).normal(size=(60, 6))
+    head = NystroemSVMClassifier(n_components=20, standardize=True)
+    for one, other in zip(head.fit_many(X, y, jobs), head.fit_many(strange, y, jobs), strict=True):
+        assert_array_equal(one.predict_proba(X), other.predict_proba(X))

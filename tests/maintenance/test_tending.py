@@ -1,14 +1,11 @@
-"""list_caches, merge and prune: what is there, shards into one, leftovers out."""
-
-import contextlib
-from pathlib import Path
+"""list_caches and merge: what is there, shards into one."""
 
 import pytest
 
 from fusionfer.cache import CacheFolder
-from fusionfer.exceptions import CacheError, CacheLockedError, DataError, ExtractionInterrupted
-from fusionfer.extraction import extract_to_cache
-from fusionfer.maintenance import list_caches, merge, prune
+from fusionfer.exceptions import CacheError, DataError, ExtractionInterrupted
+from fusionfer.extraction import Shard, extract_to_cache
+from fusionfer.maintenance import list_caches, merge
 
 
 def test_list_caches(folder):
@@ -22,6 +19,21 @@ def test_list_caches(folder):
         list_caches(folder.parent / "empty")
     with pytest.raises(DataError, match="nowhere holds no cache"):
         list_caches(folder.parent / "nowhere")
+
+
+def test_list_caches_knows_shards(tmp_path, tools):
+    """Shards that are not joined are listed by themselves, also where nothing is joined yet; other folders are not."""
+    reports = [tools.extract(tools.faces(), tmp_path / "cache", shard=Shard(i, 2)) for i in range(2)]
+    (tmp_path / "cache" / "shards" / "mine").mkdir()
+    (tmp_path / "cache" / "shards" / "mine" / "a.h5").write_bytes(b"mine")
+    listings = list_caches(tmp_path / "cache")
+    assert [one.folder for one in listings] == [report.cache for report in reports]
+    assert [[(entry.block, entry.rows) for entry in one.entries] for one in listings] == [
+        [("tiny:conv", 12), ("tiny:out", 12)],
+        [("tiny:conv", 10), ("tiny:out", 10)],
+    ]
+    merge([report.cache for report in reports], tmp_path / "cache")
+    assert [one.folder for one in list_caches(tmp_path)] == [tmp_path / "cache", *(one.cache for one in reports)]
 
 
 def test_merge_equals_one_process(folder, tmp_path, tools):
@@ -63,47 +75,11 @@ def test_merge_refuses_what_does_not_belong_together(folder, tmp_path, tools):
     assert CacheFolder(tmp_path / "out").files() == []
 
 
-def test_prune_asks_and_obeys(folder, tools):
-    """What would go is shown once; only a yes removes it; without a question it only looks."""
-    draft = folder / "a.h5.part.new"
-    draft.write_bytes(b"half")
-    asked = []
-
-    def no(found):
-        asked.append([item.path for item in found])
-        return False
-
-    assert [item.path for item in prune(folder)] == [draft]
-    assert prune(folder, confirm=no) == []
-    assert asked == [[draft]]
-    assert draft.exists()
-    before = tools.contents(folder)
-    assert [item.path for item in prune(folder, confirm=lambda found: True)] == [draft]
-    assert not draft.exists()
-    assert tools.contents(folder) == before
-    assert prune(folder, confirm=no) == []
-    assert len(asked) == 1
-
-
-def test_prune_leaves_a_writer_alone(folder):
-    """While another process writes nothing is removed, as what it makes would count as a leftover."""
-    (folder / "a.h5.part.new").write_bytes(b"half")
-    with CacheFolder(folder).lock(), pytest.raises(CacheLockedError):
-        prune(folder, confirm=lambda found: True)
-    assert (folder / "a.h5.part.new").exists()
-    with pytest.raises(DataError, match="is no folder of caches"):
-        prune(Path("nowhere"), confirm=lambda found: True)
-
-
-def test_prune_says_what_cannot_be_removed(folder, monkeypatch):
-    """A file that the system does not let go is named."""
-    (folder / "a.h5.part.new").write_bytes(b"half")
-
-    def refuse(*_, **__):
-        raise PermissionError(13, "Permission denied")
-
-    with contextlib.ExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr(Path, "unlink", refuse)
-        with pytest.raises(CacheError, match=r"Cannot remove .*a\.h5\.part\.new: Permission denied"):
-            prune(folder, confirm=lambda found: True)
+def test_merge_into_another_data_set(tmp_path, tools):
+    """Fault 29: a folder of other images takes no shards, as it would take no extraction."""
+    tools.extract(tools.faces(rows=[20, 21]), tmp_path / "other", levels=["out"])
+    for number, rows in enumerate((range(8), range(8, 18))):
+        tools.extract(tools.faces(rows=rows), tmp_path / f"shard{number}", levels=["conv"])
+    with pytest.raises(CacheError, match=r"other holds another data set: only 0 of the 2 ids"):
+        merge([tmp_path / "shard0", tmp_path / "shard1"], tmp_path / "other")
+    assert len(CacheFolder(tmp_path / "other").files()) == 1

@@ -1,5 +1,7 @@
 """Backbones with weights: from files, from a seed, from timm, a user's own."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -73,6 +75,13 @@ def test_a_users_module_is_used_as_it_is():
     assert isinstance(module[1], torch.nn.BatchNorm2d)
 
 
+def test_a_users_module_may_call_its_levels_as_it_likes():
+    """A level "logits" of a user's record is that level, whether or not a last layer is named."""
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.AdaptiveAvgPool2d(1))
+    backbone = Backbone("mine", module, Preprocess(size=32), {"penultimate": "0", "logits": "1"})
+    assert load_backbone(backbone, ["logits"]).dims == {"logits": 5}
+
+
 def test_a_users_module_of_another_type_is_copied_not_converted():
     """A float64 module in train mode runs in float32 and stays what it was."""
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3)).double().train()
@@ -91,3 +100,17 @@ def test_timm_models_bring_their_own_levels_and_preprocessing():
     assert loaded.backbone.preprocess.mean == (0.5, 0.5, 0.5)
     with pytest.raises(UnknownNameError, match="Unknown timm model 'resnet5000'"):
         load_backbone(small("timm:resnet5000"), ["logits"], weights="none")
+
+
+def test_a_record_with_a_small_stem_is_built_with_it(tmp_path):
+    """Random weights and plain state dicts follow the record's stem; published ones do not fit it."""
+    record = replace(small(), stem="small")
+    loaded = load_backbone(record, ["logits"], weights="none")
+    assert loaded.weights["sha256"] != load_backbone(small(), ["logits"], weights="none").weights["sha256"]
+    path = tmp_path / "plain.pth"
+    torch.save(build_module("resnet34", stem="small").state_dict(), path)
+    assert load_backbone(record, ["logits"], weights=path).dims == {"logits": 1000}
+    with pytest.raises(WeightsError, match=r"does not fit resnet34: 1 of another shape \(conv1\.weight"):
+        load_backbone(small(), ["logits"], weights=path)
+    with pytest.raises(WeightsError, match="the weights imagenet were published for the standard stem"):
+        load_backbone(record, ["logits"])

@@ -169,11 +169,13 @@ def test_engines_that_are_not_to_be_had(monkeypatch):
     with pytest.raises(UnknownNameError, match=r"Unknown engine 'openvin'.*Did you mean 'openvino'"):
         find_engine("openvin")
     with pytest.raises(
-        DataError, match=r"engine openvino runs .* it cannot run the device cuda:0\. Give --engine torch"
+        DataError, match=r"engine openvino runs .* it cannot run on the device cuda:0\. Give --engine torch"
     ):
         find_engine("openvino", "cuda:0")
     with pytest.raises(DataError, match=r"engine onnxruntime .* cannot run a module of your own"):
         find_engine("onnxruntime", own_modules=True)
+    with pytest.raises(DataError, match=r"engine openvino runs .* it cannot compute in bf16\. Give --engine torch"):
+        find_engine("openvino", precision="bf16")
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"needs onnxruntime and onnx: pip install 'fusionfer\[onnxruntime\]'"):
         find_engine("onnxruntime")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 __all__ = ["Bins", "find_bins"]
 
-_CHUNK = 256  # columns copied at a time
+_CHUNK = 128  # columns copied at a time
 _MOST = np.finfo(np.float32).max
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +35,12 @@ class Bins:
     def codes(self, X: np.ndarray) -> np.ndarray:
         """Return the codes of other rows X (n, d) float32 as uint8, (d, n)."""
         codes = np.empty((X.shape[1], len(X)), dtype=np.uint8)
-        for j, column in _columns(X):
+
+        def write(j: int, column: np.ndarray) -> None:
             order = np.argsort(column)
             codes[j, order] = _runs(np.searchsorted(column[order], self.cuts[j]), len(X))
+
+        list(_by_column(X, write, threads=1))  # too little for threads
         return codes
 
     def thresholds(self, columns: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -48,7 +55,7 @@ class Bins:
         return found
 
 
-def find_bins(X: np.ndarray, max_bin: int, weight: np.ndarray) -> tuple[Bins, np.ndarray]:
+def find_bins(X: np.ndarray, max_bin: int, weight: np.ndarray, threads: int = 1) -> tuple[Bins, np.ndarray]:
     """Cut every column at its weighted quantiles, halfway between neighbouring values.
 
     Parameters
@@ -59,6 +66,8 @@ def find_bins(X: np.ndarray, max_bin: int, weight: np.ndarray) -> tuple[Bins, np
         Bins of a column at most, 2 to 256. A column with fewer different values keeps them all apart.
     weight : ndarray of float64, shape (n,)
         Weight of each row, more than 0.
+    threads : int
+        Columns are cut side by side, each in the same way whatever their number.
 
     Returns
     -------
@@ -78,8 +87,8 @@ def find_bins(X: np.ndarray, max_bin: int, weight: np.ndarray) -> tuple[Bins, np
     equal = np.all(weight == weight[0])
     places = np.searchsorted(np.cumsum(weight), shares, side="right") if equal else None
     codes = np.empty((d, n), dtype=np.uint8)
-    cuts = []
-    for j, column in _columns(X):
+
+    def cut(j: int, column: np.ndarray) -> np.ndarray:
         order = np.argsort(column)
         values = column[order]
         first = np.flatnonzero(values[1:] != values[:-1]) + 1  # where a new value begins
@@ -89,15 +98,22 @@ def find_bins(X: np.ndarray, max_bin: int, weight: np.ndarray) -> tuple[Bins, np
             first = np.unique(begins[begins > 0])
         below, above = values[first - 1], values[first]
         middle = below * np.float32(0.5) + above * np.float32(0.5)
-        cuts.append(np.where(middle > below, middle, above))
         codes[j, order] = _runs(first, n)
-    return Bins(tuple(cuts)), codes
+        return np.where(middle > below, middle, above)
+
+    return Bins(tuple(_by_column(X, cut, threads))), codes
 
 
-def _columns(X: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield number and contiguous copy of each column."""
-    for start in range(0, X.shape[1], _CHUNK):
-        yield from enumerate(np.ascontiguousarray(X[:, start : start + _CHUNK].T), start)
+def _by_column(X: np.ndarray, work: Callable[[int, np.ndarray], T], threads: int) -> Iterator[T]:
+    """Yield ``work(j, X[:, j])`` of each column in order; some columns are copied together, as they lie in rows."""
+
+    def chunk(start: int) -> list[T]:
+        return [work(j, column) for j, column in enumerate(np.ascontiguousarray(X[:, start : start + _CHUNK].T), start)]
+
+    starts = range(0, X.shape[1], _CHUNK)
+    with ThreadPoolExecutor(threads) as pool:
+        for found in pool.map(chunk, starts):
+            yield from found
 
 
 def _runs(begins: np.ndarray, n: int) -> np.ndarray:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fusionfer.exceptions import DataError
 from fusionfer.heads._folds import inner_folds
-from fusionfer.heads._training import training_rows
+from fusionfer.heads._training import raise_complaints, thread_count, training_rows
 from fusionfer.heads.boosting._checking import load_booster
 from fusionfer.heads.boosting._losses import probabilities
 from fusionfer.heads.boosting._model import column_gains
@@ -41,6 +42,7 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "validation_fraction": (0, 0.5, False, False),
     "early_stopping_rounds": (1, 100_000, True, True),
     "tau": (0, np.inf, False, False),
+    "lead": (0, np.inf, True, False),
     "colsample_bytree": (0, 1, False, False),
     "subsample": (0, 1, False, False),
 }
@@ -72,6 +74,7 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
         groups: Any = None,
         eval_set: Any = None,
         progress: Progress | None = None,
+        held_out: Any = None,
     ) -> Any:
         """Grow the forest.
 
@@ -87,6 +90,8 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
             Rows of one group (person, sequence) are held out together.
         eval_set : tuple of (X, y) or (X, y, sample_weight), optional
             Rows to stop by, in the place of some that are held out of X.
+        held_out : array-like of bool, shape (n,), optional
+            Rows of X that are not trained on but stopped by, as an `eval_set` is.
         progress : callable, optional
             ``progress(done, total, what)``, called after every round.
 
@@ -107,12 +112,17 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
             msg = f"{type(self).__name__} needs XGBoost: pip install 'fusionfer[xgb]'."
             raise ModuleNotFoundError(msg, name="xgboost")
         self._check_device()
-        found = training_rows(self, X, y, sample_weight, groups, self.class_weight, dtype=np.float32)
+        found = training_rows(self, X, y, sample_weight, groups, self.class_weight, np.float32, held_out)
         self.classes_ = found.classes
         # The weights keep their sum, so that steps and penalties keep their meaning.
         kept = float(np.sum(found.weight / found.factor[found.y])) / float(np.sum(found.weight))
         rows = Labelled(found.X, found.y, found.weight * kept)
+        if eval_set is not None and found.judging is not None:
+            msg = "eval_set and held_out both say by which rows to stop; give one of them."
+            raise DataError(msg)
         validation = self._eval_rows(eval_set, found.factor * kept)
+        if found.judging is not None:
+            validation = Labelled(found.judging.X, found.judging.y, found.judging.weight * kept)
         if validation is None and self.early_stopping_rounds is not None:
             rows, validation = self._held_out(rows, found.groups)
         self.model_json_ = np.frombuffer(self._grow(rows, validation, progress), dtype=np.uint8)
@@ -136,9 +146,7 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
                 complaints.append(f"{name} must be {kind} {above}{most}, got {value!r}")
         if not (isinstance(self.max_bin, Integral) and 2 <= int(self.max_bin) <= self._most_bins):
             complaints.append(f"max_bin must be a whole number from 2 to {self._most_bins}, got {self.max_bin!r}")
-        if complaints:
-            msg = f"{type(self).__name__}: {'; '.join(complaints)}."
-            raise DataError(msg)
+        raise_complaints(self, thread_count("n_jobs", self.n_jobs), *complaints)
 
     def _check_device(self) -> None:
         """Refuse a device that XGBoost does not know, or was not built for: it would go on without, on the CPU."""
@@ -200,7 +208,7 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
         names = ("max_depth", "max_bin", "reg_lambda", "gamma", "min_child_weight", "device")
         found = {name: getattr(self, name) for name in names}
         if self.n_jobs is not None:
-            found["nthread"] = 0 if self.n_jobs < 0 else int(self.n_jobs)
+            found["nthread"] = effective_n_jobs(self.n_jobs)
         return found
 
     def _load(self) -> xgboost.Booster:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["NORMS", "step_factors", "tree_norms"]
+__all__ = ["NORMS", "bounds", "step_factors", "tree_norms"]
 
 #: What `step_factors` knows, None beside it.
 NORMS = ("bounded", "damped")
@@ -47,7 +47,40 @@ def tree_norms(outputs: np.ndarray, hessian: np.ndarray) -> np.ndarray:
     return np.sqrt(squares / hessian.sum(axis=0, dtype=np.float64))
 
 
-def step_factors(norms: np.ndarray, eta: float, norm: str | None, tau: float) -> np.ndarray:
+def bounds(tau: float, lead: float, eta: float, covered: np.ndarray) -> np.ndarray:
+    """Bound on the size of the next tree of each margin: `tau`, and more of it while little has been covered.
+
+        tau_r = tau + lead / (10 eta) exp(-covered / lead)
+
+    The way to the first good guess is long and needs no care: with tau alone it takes most of the rounds. The longest
+    step, lead / 10 + eta tau, hardly depends on eta, so that a high rate does not make the first steps coarse.
+
+    Parameters
+    ----------
+    tau : float
+        Bound in the end, in units of margins, more than 0.
+    lead : float
+        How far long steps go, in units of margins; with 0 the bound is `tau` from the first tree on.
+    eta : float
+        Learning rate, more than 0.
+    covered : ndarray of float64, shape (C,)
+        Sum of the sizes of the steps so far, eta and bound counted.
+
+    Returns
+    -------
+    ndarray of float64, shape (C,)
+
+    Examples
+    --------
+    >>> bounds(0.05, 0.7, 0.2, np.array([0.0, 0.7, 70.0])).round(4).tolist()
+    [0.4, 0.1788, 0.05]
+    """
+    if lead == 0:
+        return np.full(len(covered), float(tau))
+    return tau + lead / (10 * eta) * np.exp(-covered / lead)
+
+
+def step_factors(norms: np.ndarray, eta: float, norm: str | None, tau: float | np.ndarray) -> np.ndarray:
     """What the leaf weights of each tree are multiplied with before the tree enters.
 
     - ``"bounded"``: eta / sqrt(1 + (||w||_V / tau)^2), so that the step is shorter than eta tau, whatever the tree;
@@ -62,7 +95,7 @@ def step_factors(norms: np.ndarray, eta: float, norm: str | None, tau: float) ->
         Learning rate.
     norm : {"bounded", "damped"} or None
         Which formula.
-    tau : float
+    tau : float or ndarray of float64, shape (C,)
         The bound, in units of margins; only for "bounded".
 
     Returns

@@ -39,7 +39,7 @@ class PlainXGBClassifier(BoostedClassifier):
     random_state : int, RandomState instance or None
         Draws held-out rows, and columns and rows of trees; None draws as 0 does, so that a fit can be repeated.
     n_jobs : int or None
-        Threads; None or -1: as many as OpenMP takes.
+        Threads, as joblib counts them; None: as many as OpenMP takes.
     device : str
         "cpu", or "cuda" with an XGBoost that was built for it.
 

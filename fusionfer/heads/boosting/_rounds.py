@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from fusionfer.heads.boosting._losses import gradients, log_loss, start_margins
-from fusionfer.heads.boosting._norm import step_factors, tree_norms
+from fusionfer.heads.boosting._norm import bounds, step_factors, tree_norms
 
 if TYPE_CHECKING:
     import xgboost
@@ -36,6 +37,7 @@ class Recipe:
     eta: float
     norm: str | None
     tau: float
+    lead: float
     hessian_factor: float
     patience: int | None
     n_bins: int
@@ -62,8 +64,12 @@ class Slice:
         # A sketch of all codes, each once: XGBoost then takes every code for a bin of its own.
         every_code = np.repeat(np.arange(recipe.n_bins, dtype=np.uint8)[:, None], len(columns), axis=1)
         sketch = xgboost.QuantileDMatrix(every_code, **common)
+        train, *others = [np.ascontiguousarray(rows.codes[columns].T) for rows in sets]
+        threads = {name: common[name] for name in common.keys() & {"nthread"}}
         self._sets = [
-            xgboost.QuantileDMatrix(np.ascontiguousarray(rows.codes[columns].T), ref=sketch, **common) for rows in sets
+            # Given as a sparse matrix that lacks nothing, values become bins in two thirds of the time.
+            xgboost.QuantileDMatrix(_as_sparse(train), ref=sketch, **common),
+            *(xgboost.DMatrix(values, **threads) for values in others),  # no tree is grown on them: nothing to cut
         ]
         objective = (
             {"objective": "binary:logistic", "base_score": 0.5}
@@ -86,6 +92,13 @@ class Slice:
             self.booster.predict(rows, output_margin=True, iteration_range=last).reshape(rows.num_row(), -1)
             for rows in self._sets
         ]
+
+
+def _as_sparse(values: np.ndarray) -> csr_matrix:
+    """Return the same matrix in rows of all columns; zeros stay values."""
+    n, d = values.shape
+    columns = np.tile(np.arange(d, dtype=np.int32), n)
+    return csr_matrix((values.astype(np.float32).ravel(), columns, np.arange(n + 1, dtype=np.int64) * d), shape=(n, d))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,13 +157,16 @@ def grow(
     start = start_margins(train.y, train.weight, n_classes)
     margins = [np.tile(start, (len(rows.y), 1)) for rows in sets]
     weight = train.weight.astype(np.float32)
+    covered = np.zeros(len(start))
     best, best_round = np.inf, 0
     told: dict[str, list[Any]] = {name: [] for name in ("S", "V", "norm", "step", "train_loss", "validation_loss")}
     for number in range(recipe.n_rounds):
         gradient, hessian = gradients(margins[0], train.y, weight, recipe.hessian_factor)
         outputs = slices[number % len(slices)].grow(gradient, hessian)
         norms = tree_norms(outputs[0], hessian)
-        factors = step_factors(norms, recipe.eta, recipe.norm, recipe.tau).astype(np.float32)
+        tau = bounds(recipe.tau, recipe.lead, recipe.eta, covered)
+        factors = step_factors(norms, recipe.eta, recipe.norm, tau).astype(np.float32)
+        covered += factors * norms
         for margin, output in zip(margins, outputs, strict=True):
             output *= factors
             margin += output

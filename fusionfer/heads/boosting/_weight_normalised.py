@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from fusionfer.exceptions import DataError, unknown_name
 from fusionfer.heads.boosting._binning import find_bins
@@ -29,8 +30,8 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
     that normalising the weights keeps steps stable at high learning rates, and does not say what is normalised. Here it
     is three things, each with a switch:
 
-    - *leaf weights* (`norm`, `tau`): the size of a tree is ||w||_V = sqrt(sum_j V_j w_j^2 / sum_j V_j), and it enters
-      with eta w / sqrt(1 + (||w||_V / tau)^2) ("bounded") or eta w / (1 + ||w||_V) ("damped");
+    - *leaf weights* (`norm`, `tau`, `lead`): the size of a tree is ||w||_V = sqrt(sum_j V_j w_j^2 / sum_j V_j), and it
+      enters with eta w / sqrt(1 + (||w||_V / tau)^2) ("bounded") or eta w / (1 + ||w||_V) ("damped");
     - *features* (`blocks`, `shares`): the columns of each backbone have a share of every tree that is proportional to
       their number, or equal, whatever it is;
     - *samples* (`class_weight`): balanced classes, at a mean weight of one.
@@ -50,7 +51,7 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
     max_bin : int
         Bins of a column, 2 to 256.
     n_slices : int or "auto"
-        Slices of the columns; "auto" is one for every 160 columns.
+        Slices of the columns; "auto" is one for every 40 columns.
     shares : {"proportional", "equal"}
         How blocks share each slice.
     blocks : dict of str to slice, optional
@@ -59,6 +60,9 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
         How a tree's size is normalised.
     tau : float
         Bound on the size of a tree before eta, in units of margins, more than 0; only for "bounded".
+    lead : float
+        The first steps are longer: their bound is tau + lead / (10 eta) exp(-d / lead), d being the sum of the sizes of
+        all steps so far. 0 bounds all trees by tau; only for "bounded".
     hessian : {"exact", "xgboost"}
         p (1 - p), or XGBoost's 2 p (1 - p) with more than two classes.
     reg_lambda, gamma, min_child_weight : float
@@ -75,7 +79,7 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
     random_state : int, RandomState instance or None
         Draws slices and held-out rows; None draws as 0 does, so that a fit can be repeated.
     n_jobs : int or None
-        Threads; None or -1: as many as OpenMP takes.
+        Threads, as joblib counts them; None: as many as OpenMP takes.
     device : str
         "cpu", or "cuda" with an XGBoost that was built for it.
 
@@ -128,6 +132,7 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
         blocks: Mapping[str, slice] | None = None,
         norm: str | None = "bounded",
         tau: float = 0.05,
+        lead: float = 0.5,
         hessian: str = "exact",
         reg_lambda: float = 1.0,
         gamma: float = 0.0,
@@ -148,6 +153,7 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
         self.blocks = blocks
         self.norm = norm
         self.tau = tau
+        self.lead = lead
         self.hessian = hessian
         self.reg_lambda = reg_lambda
         self.gamma = gamma
@@ -175,13 +181,15 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
         d, n_classes = train.X.shape[1], len(self.classes_)
         blocks = self._blocks(d)
         self.slices_ = draw_slices(blocks, slice_count(self.n_slices, d), self.shares, self._seed())
-        bins, codes = find_bins(train.X, int(self.max_bin), train.weight)
+        threads = effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs)
+        bins, codes = find_bins(train.X, int(self.max_bin), train.weight, threads)
         patience = self.early_stopping_rounds
         recipe = Recipe(
             n_rounds=int(self.n_rounds),
             eta=float(self.eta),
             norm=self.norm,
             tau=float(self.tau),
+            lead=float(self.lead),
             hessian_factor=_HESSIANS[self.hessian] if n_classes > 2 else 1.0,
             patience=None if patience is None else max(int(patience), len(self.slices_)),
             n_bins=int(self.max_bin),

@@ -17,9 +17,10 @@ _NAMED = 5  # complaints of one kind that an error spells out
 def check_coding(matrix: Any, n_classes: int) -> np.ndarray:
     """Return a user's coding matrix as int8 if it is valid.
 
-    Valid is, as in MATLAB's ``fitcecoc``: a row for each class; entries +1, -1 and 0; in every column both sides; no
-    two columns equal or opposite; no two rows equal, none without a side; and each class can be reached from each
-    other. A step leads between two classes on opposite sides of a column, and no column is used twice on one way.
+    Valid is (docs/ecoc.md says which of these rules are MATLAB's): a row for each class; entries +1, -1 and 0; in every
+    column both sides; no two columns equal or opposite; no two rows equal, none without a side; and each class can be
+    reached from each other. A step leads between two classes on opposite sides of a column, and no column is used
+    twice on one way.
 
     Parameters
     ----------

@@ -11,13 +11,12 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusionfer.exceptions import DataError
 from fusionfer.heads._calibration import apply_sigmoid, fit_sigmoid
 from fusionfer.heads._jobs import FitJob
 from fusionfer.heads._spread import C_GRID, row_spread
-from fusionfer.heads._training import DTYPES, given_rows, is_calibrated, shared_rows
+from fusionfer.heads._training import checked_held_out, given_rows, is_calibrated, rows_to_predict, shared_rows
 from fusionfer.heads.ecoc._cloned_training import fit_clones, log_odds, real_scores
 from fusionfer.heads.ecoc._coupling import couple
 from fusionfer.heads.ecoc._decoding import average_losses
@@ -25,6 +24,7 @@ from fusionfer.heads.ecoc._linear_training import LinearTask, LinearTrial
 from fusionfer.heads.ecoc._parameters import check_parameters, gives_posteriors, loss_name, needs_calibration
 from fusionfer.heads.ecoc._planning import Plan, make_plan
 from fusionfer.heads.linear import solve_many
+from fusionfer.heads.linear._threads import at_most
 
 __all__ = ["ECOCClassifier"]
 
@@ -52,7 +52,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         "onevsall", "onevsone", "ordinal", "binarycomplete", "ternarycomplete", "denserandom", "sparserandom", or a
         matrix of +1, -1 and 0 with a row for each class, in the order of the labels, and a column for each learner.
     decoding : {"lossweighted", "lossbased"}
-        What the losses of a class are divided by: the learners it takes part in, or all.
+        Whether the losses of a class are averaged over the learners it takes part in, or over all.
     binary_loss : str or None
         "hamming", "linear", "logistic", "exponential", "binodeviance", "hinge", or "quadratic", which takes posteriors.
         None: "quadratic" where learners give posteriors (``loss="logistic"``, or a `learner` with predict_proba), else
@@ -82,7 +82,8 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
     max_learners : int
         Most learners a coding may have.
     n_jobs : int or None
-        Threads that fit clones of `learner`. The linear learners are one computation.
+        Threads of `fit`, as joblib counts them. Linear learners: of their matrix products, None for as many as BLAS
+        takes. Clones of `learner`: that are fitted at a time, None for one.
     random_state : int, RandomState instance or None
         Draws random codings and held-out folds, and seeds clones of `learner`. None draws codings and folds as 0.
 
@@ -118,6 +119,8 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         Clones of `learner`.
     n_features_in_ : int
         Number of columns.
+    feature_names_in_ : ndarray of shape (d,)
+        Their names; only where X was a data frame.
 
     References
     ----------
@@ -171,7 +174,14 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, *, progress: Progress | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: Any = None,
+        *,
+        held_out: Any = None,
+        progress: Progress | None = None,
     ) -> ECOCClassifier:
         """Train the learners, and calibrate them if `probability`.
 
@@ -185,6 +195,8 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
             Weight of each row, at least 0. Rows of weight 0 count as absent.
         groups : array-like of shape (n,), optional
             Rows of one group are left out together where rows are left out.
+        held_out : array-like of bool, shape (n,), optional
+            Of a predefined split: not trained on, and C and the calibration are chosen by them alone.
         progress : callable, optional
             ``progress(done, total, what)``.
 
@@ -207,10 +219,11 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         """
         check_parameters(self)
         X, y, weight, groups = given_rows(self, X, y, sample_weight, groups)
-        plan = make_plan(self, y, weight, groups)
+        plan = make_plan(self, y, weight, groups, checked_held_out(held_out, len(y)))
         if self.learner is None:
-            task = self._task(plan, X, slice(0, X.shape[1]))
-            return self._accept(plan, task.read(X, self._solve(X, task.problems(), progress)))
+            with at_most(self.n_jobs):
+                task = self._task(plan, X, slice(0, X.shape[1]))
+                return self._accept(plan, task.read(X, self._solve(X, task.problems(), progress)))
         self.estimators_, held_out = fit_clones(
             self.learner,
             X,
@@ -231,6 +244,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         jobs: Sequence[FitJob],
         sample_weight: Any = None,
         groups: Any = None,
+        held_out: Any = None,
         progress: Progress | None = None,
     ) -> list[ECOCClassifier]:
         """Fit one clone a job, all of them by the same matrix products; only with the default learner.
@@ -239,7 +253,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, d)
             Rows of all jobs.
-        y, sample_weight, groups : array-like of shape (n,)
+        y, sample_weight, groups, held_out : array-like of shape (n,)
             As in `fit`.
         jobs : sequence of FitJob
             Rows, columns, scaling and parameters of each fit.
@@ -257,23 +271,26 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
             As in `fit`.
         """
         X, y, weight, groups = shared_rows(X, y, sample_weight, groups)
+        held = checked_held_out(held_out, len(y))
         heads = [clone(self).set_params(**job.params) for job in jobs]
-        plans, tasks = [], []
-        for head, job in zip(heads, jobs, strict=True):
+        for head in heads:
             check_parameters(head)
             if head.learner is not None:
                 msg = "A job of fit_many cannot bring a learner of its own; fit that head by itself."
                 raise DataError(msg)
-            plan = make_plan(head, y[job.rows], weight[job.rows], None if groups is None else groups[job.rows])
-            plan = plan.placed(job.rows, len(X))
-            plans.append(plan)
-            tasks.append(head._task(plan, X, job.columns, job.shift, job.factor))
-            head.n_features_in_ = len(job.shift)
-        for members in _alike(heads):
-            problems = [tasks[at].problems() for at in members]
-            found = iter(heads[members[0]]._solve(X, [one for many in problems for one in many], progress))
-            for at, many in zip(members, problems, strict=True):
-                heads[at]._accept(plans[at], tasks[at].read(X, [next(found) for _ in many]))
+        plans, tasks = [], []
+        with at_most(self.n_jobs):
+            for head, job in zip(heads, jobs, strict=True):
+                own, apart = (None if values is None else values[job.rows] for values in (groups, held))
+                plan = make_plan(head, y[job.rows], weight[job.rows], own, apart)
+                plans.append(plan.placed(job.rows, len(X)))
+                tasks.append(head._task(plans[-1], X, job.columns, job.shift, job.factor))
+                head.n_features_in_ = len(job.shift)
+            for members in _alike(heads):
+                problems = [tasks[at].problems() for at in members]
+                found = iter(heads[members[0]]._solve(X, [one for many in problems for one in many], progress))
+                for at, many in zip(members, problems, strict=True):
+                    heads[at]._accept(plans[at], tasks[at].read(X, [next(found) for _ in many]))
         return heads
 
     def _task(
@@ -320,21 +337,17 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         self.learner_weight_ = plan.learner_weight
         self.binary_loss_ = loss_name(self)
         if held_out is not None and (self.probability or needs_calibration(self)):
-            self.calibration_ = fit_sigmoid(held_out, plan.sides, plan.weight)
+            self.calibration_ = fit_sigmoid(held_out, plan.sides_of(plan.judging.y_index), plan.judging.weight)
         return self
 
     def _risk(self, plan: Plan, held_out: np.ndarray) -> float:
         """Weighted mean cost of the decisions on held-out rows."""
-        scores = held_out
+        scores, (y_index, weight) = held_out, plan.judging
         if needs_calibration(self):
-            calibration = fit_sigmoid(held_out, plan.sides, plan.weight)
+            calibration = fit_sigmoid(held_out, plan.sides_of(y_index), weight)
             scores = held_out * calibration[:, 0] + calibration[:, 1]
         decided = np.argmax(self._decode(scores, plan.code, loss_name(self)), axis=1)
-        return float(plan.weight @ plan.penalty[plan.y_index, decided] / plan.weight.sum())
-
-    def _validated(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return validate_data(self, X, dtype=DTYPES, reset=False)
+        return float(weight @ plan.penalty[y_index, decided] / weight.sum())
 
     def _raw_scores(self, X: np.ndarray) -> np.ndarray:
         """Scores of the learners on the real line, before any calibration, (n, L)."""
@@ -377,7 +390,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
             differences where losses saturate. With two classes, the score for the second. With the quadratic loss,
             scores are log-odds.
         """
-        scores = self._real_scores(self._validated(X))
+        scores = self._real_scores(rows_to_predict(self, X))
         decided = self._decode(scores, self.code_matrix_, self.binary_loss_)
         return decided[:, 1] if len(self.classes_) == 2 else decided
 
@@ -394,7 +407,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         ndarray of float64, shape (n, L)
             Posteriors with the quadratic loss, else scores on the real line.
         """
-        scores = self._real_scores(self._validated(X))
+        scores = self._real_scores(rows_to_predict(self, X))
         return expit(scores) if self.binary_loss_ == "quadratic" else scores
 
     def negated_average_losses(self, X: Any) -> np.ndarray:
@@ -409,7 +422,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of float64, shape (n, K)
         """
-        return self._negated_losses(self._real_scores(self._validated(X)), self.code_matrix_, self.binary_loss_)
+        return self._negated_losses(self._real_scores(rows_to_predict(self, X)), self.code_matrix_, self.binary_loss_)
 
     def predict(self, X: Any, *, return_all: bool = False) -> Any:
         """Label of each row, and on demand what it follows from.
@@ -429,7 +442,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         scores : ndarray of float64, shape (n, L)
             As `binary_scores`; only with `return_all`.
         """
-        real = self._real_scores(self._validated(X))
+        real = self._real_scores(rows_to_predict(self, X))
         code, loss = self.code_matrix_, self.binary_loss_
         labels = self.classes_[np.argmax(self._decode(real, code, loss), axis=1)]
         if not return_all:
@@ -450,7 +463,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         ndarray of float64, shape (n, K)
             Rows sum to 1. The most probable class may differ from the predicted one where two are close.
         """
-        posteriors = apply_sigmoid(self._raw_scores(self._validated(X)), self.calibration_)
+        posteriors = apply_sigmoid(self._raw_scores(rows_to_predict(self, X)), self.calibration_)
         if len(self.classes_) == 2:
             second = posteriors[:, 0] if self.code_matrix_[1, 0] > 0 else 1.0 - posteriors[:, 0]
             return np.column_stack([1.0 - second, second])

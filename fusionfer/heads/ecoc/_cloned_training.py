@@ -59,7 +59,7 @@ def fit_clones(
     cost : ndarray of float64, shape (n,) or (n, L)
         Weight of each row.
     folds : ndarray of int, shape (n,), or None
-        Fold in which a row is held out; -1 in rows that take no part.
+        Fold in which a row is held out; -1 in rows of no fold.
     n_jobs : int or None
         Threads; they share X.
     random_state : int, RandomState instance or None
@@ -87,7 +87,8 @@ def fit_clones(
         raise DataError(msg)
     rng = None if random_state is None else check_random_state(random_state)
     numbers = [] if folds is None else np.unique(folds[folds >= 0]).tolist()
-    tasks = [(j, fold) for fold in (None, *numbers) for j in range(Y.shape[1])]
+    unseen = [fold for fold in numbers if not np.any(Y[folds == fold])]  # a predefined split, which no fit trains on
+    tasks = [(j, fold) for fold in (None, *numbers) if fold not in unseen for j in range(Y.shape[1])]
     clones = [_seeded(clone(learner), rng) for _ in tasks]
 
     def fit(j: int, fold: int | None, estimator: Any) -> tuple[Any, np.ndarray, np.ndarray | float]:
@@ -116,6 +117,9 @@ def fit_clones(
             held_out[outside, j] = scores
         if progress is not None:
             progress(done, len(tasks), "fitting learners")
+    if held_out is not None:
+        for fold in unseen:
+            held_out[folds == fold] = real_scores(estimators, X[folds == fold])
     return estimators, held_out
 
 

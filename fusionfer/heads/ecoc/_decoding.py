@@ -17,11 +17,10 @@ def average_losses(scores: np.ndarray, code: np.ndarray, loss: str, decoding: st
 
     With code m of class k and learner j, score s and binary loss g (see `binary_loss`):
 
-    - lossbased [1]_: sum_j |m_kj| g(m_kj, s_j) / L,
-    - lossweighted [2]_: sum_j |m_kj| g(m_kj, s_j) / sum_j |m_kj|, which brings classes that take part in few learners
-      to the same range.
+    - lossbased [1]_: sum_j g(m_kj, s_j) / L, where a zero costs 1/2, as any loss at score 0;
+    - lossweighted [2]_: sum_j |m_kj| g(m_kj, s_j) / sum_j |m_kj|, where a zero costs nothing.
 
-    A zero costs nothing in either, as in MATLAB [3]_; in [1]_ it costs g at score 0, that is 1/2.
+    Classes that take part in few learners are so brought to the range of the others.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ def average_losses(scores: np.ndarray, code: np.ndarray, loss: str, decoding: st
     loss : str
         Name of a binary loss.
     decoding : {"lossweighted", "lossbased"}
-        What the sum is divided by.
+        Whether the learners that a class has no side in count.
 
     Returns
     -------
@@ -50,7 +49,6 @@ def average_losses(scores: np.ndarray, code: np.ndarray, loss: str, decoding: st
        classifiers. Journal of Machine Learning Research 1, 113-141.
     .. [2] S. Escalera, O. Pujol, P. Radeva (2010). On the decoding process in ternary error-correcting output codes.
        IEEE Transactions on Pattern Analysis and Machine Intelligence 32(1), 120-134.
-    .. [3] MathWorks, documentation of predict (ClassificationECOC), section "Binary Loss and Decoding Scheme".
 
     Examples
     --------
@@ -64,4 +62,7 @@ def average_losses(scores: np.ndarray, code: np.ndarray, loss: str, decoding: st
     positive, negative = (code > 0).astype(np.float64), (code < 0).astype(np.float64)
     # Only two values of the loss exist for a learner and a row, so products do what a (n, K, L) array would.
     total = binary_loss(loss, 1.0, scores) @ positive.T + binary_loss(loss, -1.0, scores) @ negative.T
-    return total / (np.count_nonzero(code, axis=1) if decoding == "lossweighted" else code.shape[1])
+    sides = np.count_nonzero(code, axis=1)
+    if decoding == "lossweighted":
+        return total / sides
+    return (total + 0.5 * (code.shape[1] - sides)) / code.shape[1]

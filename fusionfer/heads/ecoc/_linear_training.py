@@ -42,7 +42,7 @@ class LinearTask:
     cost : ndarray of float64, shape (n,) or (n, L)
         Weight of each row, before C.
     folds : ndarray of int, shape (n,), or None
-        Fold in which a row is held out; -1 in rows that take no part.
+        Fold in which a row is held out; -1 in rows of no fold.
     grid : tuple of float
         Values of C, ascending.
     columns : slice
@@ -61,7 +61,7 @@ class LinearTask:
     def problems(self) -> list[LinearProblem]:
         """For every C, the fit to all rows and then one without each fold that leaves something to learn."""
         parts = [(self.Y, np.arange(self.Y.shape[1]))]
-        parts += [(Y[:, kept], kept) for _, Y, kept in self._folds() if len(kept)]
+        parts += [(Y[:, kept], kept) for fold, Y, kept in self._folds() if len(kept) and self._trains_on(fold)]
         found = []
         for C in self.grid:
             cost = C * self.cost
@@ -85,7 +85,7 @@ class LinearTask:
                 target[np.ix_(outside, dropped)] = lone
             if not len(kept):
                 continue
-            fits = [next(found) for found in by_c]
+            fits = [next(found) for found in by_c] if self._trains_on(fold) else whole
             coef = np.concatenate([fit.coef for fit in fits])
             intercept = np.concatenate([fit.intercept for fit in fits])
             for rows, Z in scaled_pieces(X, outside, self.columns, self.shift, self.factor):
@@ -96,6 +96,10 @@ class LinearTask:
             LinearTrial(C, solution, None if self.folds is None else scores)
             for C, solution, scores in zip(self.grid, whole, held_out, strict=True)
         ]
+
+    def _trains_on(self, fold: int) -> bool:
+        """Whether the fit to all rows has seen the fold; if not, as in a predefined split, it is the one without."""
+        return bool(np.any(self.Y[self.folds == fold]))
 
     def _folds(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Number of each fold, the sides without its rows, and the learners that still have two."""

@@ -55,7 +55,7 @@ BINARY_LOSSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def binary_loss(name: str, side: np.ndarray | float, score: np.ndarray) -> np.ndarray:
-    """Loss g(y, s) of score s for a class on side y, in MATLAB's constants [1]_.
+    """Loss g(y, s) of score s for a class on side y, in the constants of MATLAB (docs/ecoc.md) [1]_.
 
     ============ ==================================== ======================
     name         g(y, s)                              scores

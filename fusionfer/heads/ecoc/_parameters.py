@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fusionfer.exceptions import unknown_name
-from fusionfer.heads._training import above_zero, raise_complaints, whole_number
+from fusionfer.heads._training import above_zero, raise_complaints, thread_count, whole_number, yes_or_no
 from fusionfer.heads.ecoc._cloned_training import check_learner
 from fusionfer.heads.ecoc._coding import CODINGS
 from fusionfer.heads.ecoc._decoding import DECODINGS
@@ -59,6 +59,8 @@ def check_parameters(head: Any) -> None:
         above_zero("tol", head.tol),
         whole_number("max_iter", head.max_iter, 1),
         whole_number("max_learners", head.max_learners, 1),
+        yes_or_no("probability", head.probability),
+        thread_count("n_jobs", head.n_jobs),
     ]
     if head.class_weight is not None and not (isinstance(head.prior, str) and head.prior == "empirical"):
         complaints.append("prior would undo class_weight: both set the shares of the classes, give one of them")

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fusionfer.heads._calibration import CALIBRATION_FOLDS
 from fusionfer.heads._folds import inner_folds
-from fusionfer.heads._training import number_classes
+from fusionfer.heads._training import judging_rows, number_classes
 from fusionfer.heads.ecoc._coding import coding_matrix
 from fusionfer.heads.ecoc._parameters import needs_calibration
 from fusionfer.heads.ecoc._priors import check_cost, class_priors, side_costs, weigh_by_prior
 
 __all__ = ["Plan", "make_plan"]
+
+
+class Judging(NamedTuple):
+    """Class (-1 for none) and weight of the rows whose held-out scores choose C and calibrate, (n,) each."""
+
+    y_index: np.ndarray
+    weight: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +45,9 @@ class Plan:
     penalty : ndarray of float64, shape (K, K)
         Cost of mistaking a class (row) for another (column).
     folds : ndarray of int, shape (n,), or None
-        Fold in which a row is held out, -1 in absent rows; None where none are needed.
+        Fold in which a row is held out, -1 in none; None where none are needed.
+    held_out : Judging or None
+        The rows of a predefined split, which count as absent in all else.
     """
 
     classes: np.ndarray
@@ -49,11 +58,21 @@ class Plan:
     cost: np.ndarray
     penalty: np.ndarray
     folds: np.ndarray | None
+    held_out: Judging | None = None
 
     @property
     def sides(self) -> np.ndarray:
         """Side of each row in each learner, int8 (n, L)."""
-        return np.vstack([self.code, np.zeros_like(self.code[:1])])[self.y_index]
+        return self.sides_of(self.y_index)
+
+    def sides_of(self, y_index: np.ndarray) -> np.ndarray:
+        """Side of rows of these classes in each learner, int8 (n, L); 0 for -1."""
+        return np.vstack([self.code, np.zeros_like(self.code[:1])])[y_index]
+
+    @property
+    def judging(self) -> Judging:
+        """The rows that choose C and calibrate: all that are trained on, or those of the predefined split."""
+        return self.held_out or Judging(self.y_index, self.weight)
 
     @property
     def learner_weight(self) -> np.ndarray:
@@ -77,10 +96,11 @@ class Plan:
 
         folds = None if self.folds is None else place(self.folds, -1)
         index, weight, cost = place(self.y_index, -1), place(self.weight, 0), place(self.cost, 0)
-        return Plan(self.classes, index, weight, self.prior, self.code, cost, self.penalty, folds)
+        held = self.held_out and Judging(place(self.held_out.y_index, -1), place(self.held_out.weight, 0))
+        return Plan(self.classes, index, weight, self.prior, self.code, cost, self.penalty, folds, held)
 
 
-def make_plan(head: Any, y: np.ndarray, weight: np.ndarray, groups: Any) -> Plan:
+def make_plan(head: Any, y: np.ndarray, weight: np.ndarray, groups: Any, held_out: np.ndarray | None = None) -> Plan:
     """Plan the fit of an `ECOCClassifier`.
 
     Parameters
@@ -93,6 +113,8 @@ def make_plan(head: Any, y: np.ndarray, weight: np.ndarray, groups: Any) -> Plan
         Weight of each row, at least 0.
     groups : array-like of shape (n,) or None
         Rows of one group are held out together.
+    held_out : ndarray of bool, shape (n,), or None
+        Rows of a predefined split.
 
     Returns
     -------
@@ -103,12 +125,16 @@ def make_plan(head: Any, y: np.ndarray, weight: np.ndarray, groups: Any) -> Plan
     DataError
         If fewer than two classes have weight, or class weights, prior, cost or coding do not fit the classes.
     """
-    classes, y_index, weight, _ = number_classes(head, y, weight, head.class_weight)
+    given = weight
+    weight = given if held_out is None else np.where(held_out, 0.0, given)
+    classes, y_index, weight, factor = number_classes(head, y, weight, head.class_weight)
     present = y_index >= 0
     shares = np.bincount(y_index[present], weights=weight[present]) / weight.sum()
     prior = class_priors(head.prior, classes, shares)
+    held = None if held_out is None else Judging(*judging_rows(y, given, held_out, classes, factor))
     if prior is not shares:
         weight = weigh_by_prior(weight, y_index, prior, shares)
+        held = held and Judging(held.y_index, weigh_by_prior(held.weight, held.y_index, prior, shares))
     code = coding_matrix(head.coding, len(classes), max_learners=int(head.max_learners), random_state=head.random_state)
     cost, penalty = weight, 1.0 - np.eye(len(classes))
     if head.cost is not None:
@@ -117,6 +143,8 @@ def make_plan(head: Any, y: np.ndarray, weight: np.ndarray, groups: Any) -> Plan
     folds = None
     if head.probability or head.C == "auto" or needs_calibration(head):
         folds = np.full(len(y), -1, dtype=np.intp)
-        chosen = None if groups is None else np.asarray(groups)[present]
-        folds[present] = inner_folds(y_index[present], CALIBRATION_FOLDS, head.random_state, chosen)
-    return Plan(classes, y_index, weight, prior, code, cost, penalty, folds)
+        counted = present if held is None else present | (held.y_index >= 0)
+        chosen = None if groups is None else np.asarray(groups)[counted]
+        apart = None if held_out is None else held_out[counted]
+        folds[counted] = inner_folds(y_index[counted], CALIBRATION_FOLDS, head.random_state, chosen, apart)
+    return Plan(classes, y_index, weight, prior, code, cost, penalty, folds, held)

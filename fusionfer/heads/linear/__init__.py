@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from fusionfer.heads.linear._problem import LOSSES, LinearProblem, LinearSolution, SoftmaxProblem
-from fusionfer.heads.linear._solving import gram_matrix, solve_linear, solve_many, solve_softmax, solve_softmax_many
+from fusionfer.heads.linear._solving import solve_linear, solve_many, solve_softmax, solve_softmax_many
 
 __all__ = [
     "LOSSES",
     "LinearProblem",
     "LinearSolution",
     "SoftmaxProblem",
-    "gram_matrix",
     "solve_linear",
     "solve_many",
     "solve_softmax",

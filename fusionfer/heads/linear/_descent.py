@@ -20,7 +20,7 @@ _PATIENCE = 25  # steps without progress of the gap, after which rounding is tak
 _THIN = 32  # a product with fewer columns than this takes as long as with so many
 _FLAT = 0.01  # share of the strongest curvature below which a row may be left out of a preconditioner,
 _FAINT = 0.1  # if besides it adds less than this to any eigenvalue
-_OWN_BYTES = 1 << 30  # of the Hessians that learners of their own are factored for
+_OWN_BYTES = 1 << 28  # that factored Hessians of single groups hold at most, but for one group alone
 
 
 @dataclass(eq=False)
@@ -67,7 +67,8 @@ def descend(
     ||g||^2 / 2; the dual point that proves it is minus the slopes of the losses, for which Fenchel's inequality is
     tight in every row. Directions are those of L-BFGS [1]_, whose starting matrix is (I + rho G)^-1, with G the Gram
     matrix and rho the mean curvature of the learner's losses. A learner that this serves badly (few rows of it
-    curve) gets the Cholesky factor of its own Hessian once it has spent as much on steps as that factor costs.
+    curve) gets the Cholesky factor of its own Hessian once it has spent as much on steps as that factor costs, and
+    waits where others hold the memory for it.
 
     References
     ----------
@@ -104,8 +105,9 @@ class _Run:
         self.A = np.empty(self.F.shape, dtype=stack.dtype)
         self.rho, self.off = np.zeros(len(self.W)), np.zeros(len(self.live))
         self.spent = np.zeros(len(self.live))
-        self.price = np.zeros(len(self.live))
+        self.price, self.size = np.zeros(len(self.live)), np.zeros(len(self.live), dtype=np.int64)
         self.best, self.since = np.full(len(self.live), np.inf), np.zeros(len(self.live), dtype=int)
+        self.waiting = np.zeros(len(self.live), dtype=bool)
         traces = {id(ridge): ridge.trace() for ridge in ridges}
         self.faint = np.array([_FAINT * stack.n / max(traces[id(ridge)], 1e-300) for ridge in ridges])
         self.lowest = np.full(len(self.live), np.inf)
@@ -132,8 +134,10 @@ class _Run:
         self.outcome.value[self.live[i]] = point.value
         self.off[i] = np.abs(point.slope[1:]).sum()
         curved = [int(self._curved(h, r).sum()) for r, h in enumerate(point.h, rows.start)]
-        # Both in units of one multiplication for each entry of X.
+        # As `spent`, in units of one multiplication for each entry of X.
         self.price[i] = sum(Hessian.price(k, self.stack.d) for k in curved) / (self.stack.n * self.stack.d)
+        itemsize = np.dtype(self.stack.dtype).itemsize
+        self.size[i] = sum(Hessian.size(k, self.stack.d, itemsize) for k in curved)
 
     def _gradient(self) -> np.ndarray:
         return self.W - self.stack.backward(self.A, self.owner)
@@ -151,7 +155,8 @@ class _Run:
         self.best = np.where(better, np.minimum(behind, self.best), self.best)
         self.lowest = np.where(better, out.value[live], self.lowest)
         self.since = np.where(better, 0, self.since + 1)
-        return (gap <= tol) | (out.n_iter[live] >= max_iter) | (self.since >= _PATIENCE)
+        stuck = (self.since >= _PATIENCE) & ~self.waiting
+        return (gap <= tol) | (out.n_iter[live] >= max_iter) | stuck
 
     def _sum(self, M: np.ndarray) -> np.ndarray:
         """Sums over all entries of each group."""
@@ -165,9 +170,10 @@ class _Run:
         kept = np.repeat(~groups, self.loss.size)
         numbers = np.cumsum(kept) - 1
         self.own = {int(numbers[r]): hessian for r, hessian in self.own.items() if kept[r]}
-        self.live, self.spent, self.price = self.live[~groups], self.spent[~groups], self.price[~groups]
+        self.live, self.spent = self.live[~groups], self.spent[~groups]
+        self.price, self.size = self.price[~groups], self.size[~groups]
         self.best, self.since, self.off = self.best[~groups], self.since[~groups], self.off[~groups]
-        self.lowest = self.lowest[~groups]
+        self.lowest, self.waiting = self.lowest[~groups], self.waiting[~groups]
         for name in ("W", "b", "owner", "F", "A", "rho", "level", "g"):
             setattr(self, name, getattr(self, name)[kept])
         self.pairs = [(s[kept], t[kept], r[~groups]) for s, t, r in self.pairs]
@@ -204,17 +210,22 @@ class _Run:
         self.level = np.where(np.abs(level - self.level) > 1, level, self.level)
 
     def _invest(self) -> None:
-        """Factor the Hessians of groups that have spent as much on steps."""
+        """Factor the Hessians of groups that have spent as much on steps, as far as memory may hold them."""
         K = self.loss.size
+        self.waiting[:] = False
         for i in np.flatnonzero(self.spent > self.price):
-            if sum(hessian.nbytes for hessian in self.own.values()) > _OWN_BYTES:
-                break
             rows = np.arange(i * K, (i + 1) * K)
+            others = sum(hessian.nbytes for r, hessian in self.own.items() if r not in rows)
+            if others and others + self.size[i] > _OWN_BYTES:
+                self.waiting[i] = rows[0] not in self.own
+                continue
+            for r in rows.tolist():
+                self.own.pop(r, None)  # before its successor is made
             squares = (0.0, 0.0, 0.0)
             h = self.loss.search(self.live[i], self.F[rows], None, self.b[rows], squares, np.inf, 1.0).h
             for j, r in enumerate(rows.tolist()):
                 self.own[r] = self._hessian(r, h[j])
-            self.spent[i] = 0.0
+            self.spent[i], self.since[i] = 0.0, 0
             if K == 1:
                 for _, _, r in self.pairs:
                     r[i] = 0.0  # steps from elsewhere know less than the whole Hessian of here

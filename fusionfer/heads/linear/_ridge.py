@@ -54,11 +54,9 @@ class Gram:
     Parameters
     ----------
     X : ndarray of float32 or float64, shape (n, D)
-    given : ndarray of shape (D, D), optional
-        The centred Gram matrix, where the caller has it.
     """
 
-    def __init__(self, X: np.ndarray, given: np.ndarray | None = None) -> None:
+    def __init__(self, X: np.ndarray) -> None:
         self.X, self.n = X, len(X)
         ones = np.ones(self.n, dtype=X.dtype)
         sums = [ones[rows] @ X[rows] for rows in pieces(*X.shape)]
@@ -68,8 +66,6 @@ class Gram:
             msg = f"X must be finite; column {column} holds NaN or infinity, or values whose sum overflows."
             raise DataError(msg)
         self._made: dict[Any, np.ndarray] = {}
-        if given is not None:
-            self._made[given.dtype] = given
 
     def block(self, columns: slice, dtype: Any) -> np.ndarray:
         """Lower triangle for some columns, as a view."""
@@ -182,7 +178,16 @@ class Hessian:
             A *= factor.astype(dtype)
             A *= factor.astype(dtype)[:, None]
             self.factor = factorise(A)
-        self.nbytes = self.factor.nbytes + (0 if self.Z is None else self.Z.nbytes)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds."""
+        return self.factor.nbytes + (0 if self.Z is None else self.Z.nbytes)
+
+    @staticmethod
+    def size(k: int, d: int, itemsize: int) -> int:
+        """Bytes that one of k rows will hold."""
+        return 8 * (k + 1) * (k + 1 + d) if k < d else itemsize * d * d
 
     @staticmethod
     def price(k: int, d: int) -> float:

@@ -15,7 +15,7 @@ from fusionfer.heads.linear._problem import LOSSES, LinearProblem, LinearSolutio
 from fusionfer.heads.linear._ridge import Gram, Ridge
 from fusionfer.heads.linear._stack import Stack
 
-__all__ = ["gram_matrix", "solve_linear", "solve_many", "solve_softmax", "solve_softmax_many"]
+__all__ = ["solve_linear", "solve_many", "solve_softmax", "solve_softmax_many"]
 
 _BATCH_BYTES = 1 << 28  # the scores of all learners that are solved together
 _ALIKE = 1.25  # ratio of scalings that may share a preconditioner
@@ -122,7 +122,6 @@ def solve_many(
     max_iter: int = 1000,
     penalize_intercept: bool = False,
     backend: str = "numpy",
-    gram: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> list[LinearSolution]:
     """Solve several problems over the same X, each as `solve_linear` would solve it alone.
@@ -139,8 +138,6 @@ def solve_many(
         Held-out rows are 0 in `Y`, or have cost 0.
     loss, tol, max_iter, penalize_intercept, backend
         As in `solve_linear`.
-    gram : ndarray of shape (D, D), optional
-        From `gram_matrix`, where several calls share X.
     progress : callable, optional
         Called with the number of learners done, the number of all, and "learners".
 
@@ -156,7 +153,7 @@ def solve_many(
     counts = [problem.Y.shape[1] for problem in ready]
     solver = _hinge_batch if loss == "hinge" else _binary_batch
     options: dict[str, Any] = {"loss": loss, "tol": tol, "max_iter": max_iter, "penalty": float(penalize_intercept)}
-    return _in_batches(X, ready, counts, solver, backend, gram, progress, options)
+    return _in_batches(X, ready, counts, solver, backend, progress, options)
 
 
 def solve_softmax_many(
@@ -167,7 +164,6 @@ def solve_softmax_many(
     max_iter: int = 1000,
     penalize_intercept: bool = False,
     backend: str = "numpy",
-    gram: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> list[LinearSolution]:
     """Solve several multinomial problems over the same X; see `solve_many` and `solve_softmax`.
@@ -178,7 +174,7 @@ def solve_softmax_many(
         As in `solve_linear`.
     problems : sequence of SoftmaxProblem
         Held-out rows have class -1, or cost 0.
-    tol, max_iter, penalize_intercept, backend, gram, progress
+    tol, max_iter, penalize_intercept, backend, progress
         As in `solve_many`.
 
     Returns
@@ -190,21 +186,7 @@ def solve_softmax_many(
     ready = [problem.checked(*X.shape) for problem in problems]
     counts = [problem.n_classes for problem in ready]
     options: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "penalty": float(penalize_intercept)}
-    return _in_batches(X, ready, counts, _softmax_batch, backend, gram, progress, options)
-
-
-def gram_matrix(X: np.ndarray) -> np.ndarray:
-    """Centred Gram matrix of X, lower triangle: what calls of `solve_many` with the same X can share.
-
-    Parameters
-    ----------
-    X : ndarray of float32 or float64, shape (n, D)
-
-    Returns
-    -------
-    ndarray of the dtype of X, shape (D, D)
-    """
-    return Gram(_checked(X)).block(slice(0, X.shape[1]), X.dtype)
+    return _in_batches(X, ready, counts, _softmax_batch, backend, progress, options)
 
 
 def _checked(X: np.ndarray) -> np.ndarray:
@@ -226,12 +208,11 @@ def _in_batches(
     counts: list[int],
     solver: Callable[..., list[LinearSolution]],
     backend: str,
-    given: np.ndarray | None,
     progress: Progress | None,
     options: dict[str, Any],
 ) -> list[LinearSolution]:
     """Solve those of the same columns, and number of classes, together; as many as memory should hold."""
-    gram = Gram(X, given)
+    gram = Gram(X)
     done = 0
 
     def told(learners: int) -> None:

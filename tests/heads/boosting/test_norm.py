@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from fusionfer.heads.boosting._norm import NORMS, step_factors, tree_norms
+from fusionfer.heads.boosting._norm import NORMS, bounds, step_factors, tree_norms
 
 
 def test_norm_over_rows_is_the_norm_over_leaves():
@@ -39,3 +39,14 @@ def test_a_tree_without_leaves_is_harmless(norm):
     """The norm 0 of a tree that found nothing gives a finite factor."""
     outputs, hessian = np.zeros((4, 1), np.float32), np.full((4, 1), 1e-16, np.float32)
     assert step_factors(tree_norms(outputs, hessian), 0.5, norm, 0.1).tolist() == [0.5]
+
+
+def test_early_steps_are_long_whatever_the_rate_and_late_ones_are_bounded_by_tau():
+    """The longest step is lead / 10 + eta tau, the bound falls to tau as ground is covered, and lead=0 is tau alone."""
+    covered = np.linspace(0, 30, 60)
+    for eta in (0.1, 0.5, 1.0):
+        tau = bounds(0.05, 0.7, eta, covered)
+        assert_allclose(eta * tau[0], 0.07 + 0.05 * eta)
+        assert np.all(np.diff(tau) <= 0)
+        assert_allclose(tau[-1], 0.05)
+        assert_allclose(bounds(0.05, 0.0, eta, covered), 0.05)

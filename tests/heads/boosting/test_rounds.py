@@ -43,13 +43,13 @@ def test_gains_weights_and_steps_follow_the_papers_formulas(blobs, n_classes, no
     X, y = X[rows], np.unique(labels[rows], return_inverse=True)[1]
     weight = np.random.default_rng(0).uniform(0.5, 2, len(y))
     head = WeightNormalisedXGBClassifier(
-        4, eta=0.7, tau=0.5, norm=norm, hessian=hessian, max_depth=3, n_slices=2, early_stopping_rounds=None,
+        4, eta=0.7, tau=0.5, lead=0.4, norm=norm, hessian=hessian, max_depth=3, n_slices=2, early_stopping_rounds=None,
         **NO_PENALTY,
     ).fit(X, y, sample_weight=weight)  # fmt: skip
     factor = 2.0 if hessian == "xgboost" and n_classes > 2 else 1.0
     F = np.tile(start_margins(y, weight, n_classes), (len(y), 1))
     trees, C = trees_of(head), F.shape[1]
-    nodes = 0
+    nodes, covered = 0, np.zeros(C)
     for number in range(4):
         g, h = gradients(F, y, weight.astype(np.float32), factor)
         steps, outputs = np.zeros(C), np.zeros(F.shape)
@@ -76,7 +76,9 @@ def test_gains_weights_and_steps_follow_the_papers_formulas(blobs, n_classes, no
             leaves = [node for node in S if tree["left_children"][node] == -1]
             size = np.sqrt(sum(S[j] ** 2 / V[j] for j in leaves) / sum(V[j] for j in leaves))
             assert_allclose(head.history_["norm"][number, k], size, rtol=1e-4)
-            steps[k] = step_factors(np.array([size]), 0.7, norm, 0.5)[0]
+            tau = 0.5 + 0.4 / (10 * 0.7) * np.exp(-covered[k] / 0.4)
+            steps[k] = step_factors(np.array([size]), 0.7, norm, tau)[0]
+            covered[k] += steps[k] * size
         assert_allclose(head.history_["step"][number], steps, rtol=1e-4)
         assert_allclose(head.history_["S"][number], g.sum(axis=0), rtol=1e-3, atol=1e-3)
         assert_allclose(head.history_["V"][number], h.sum(axis=0), rtol=1e-5)

@@ -49,8 +49,8 @@ def test_more_slices_than_columns_of_the_narrow_block():
 
 
 def test_slice_count():
-    """One for every 160 columns by default, never more than columns."""
-    assert [slice_count("auto", d) for d in (3, 512, 2048, 2560)] == [1, 3, 12, 16]
+    """One for every 40 columns by default, never more than columns."""
+    assert [slice_count("auto", d) for d in (3, 512, 2048, 2560)] == [1, 12, 51, 64]
     assert slice_count(10, 4) == 4
 
 

@@ -75,7 +75,11 @@ def test_history_has_every_round(noisy):
         **dict.fromkeys(("train_loss", "validation_loss"), (10,)),
     }
     assert np.all(np.diff(history["train_loss"]) < 0)
-    assert np.all(history["norm"] * history["step"] < 0.3 * 0.05 + 1e-9)
+    sizes = history["norm"] * history["step"]
+    assert np.all(sizes < 0.3 * 0.05 + 0.5 / 10 + 1e-9)
+    short = Head(10, lead=0).fit(X, y, eval_set=held).history_
+    assert np.all(short["norm"] * short["step"] < 0.3 * 0.05 + 1e-9)
+    assert history["train_loss"][-1] < short["train_loss"][-1]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,9 @@ def test_history_has_every_round(noisy):
         ({"n_slices": 0}, DataError, 'n_slices must be "auto" or a whole number of at least 1, got 0'),
         ({"n_slices": "all"}, DataError, "n_slices must be"),
         ({"max_bin": 257}, DataError, "max_bin must be a whole number from 2 to 256, got 257"),
+        ({"n_jobs": "2"}, DataError, "n_jobs must be None or a whole number but 0"),
+        ({"n_jobs": 0}, DataError, "n_jobs must be None or a whole number but 0"),
+        ({"lead": -1}, DataError, "lead must be a finite number of at least 0, got -1"),
         ({"tau": 0}, DataError, "tau must be a finite number above 0, got 0"),
         ({"blocks": {"a": slice(0, 5)}}, DataError, "blocks must be all of the 20 columns, without gap or overlap"),
         ({"blocks": {"a": slice(0, 12), "b": slice(10, 20)}}, DataError, "without gap or overlap"),

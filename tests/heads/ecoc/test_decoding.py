@@ -27,23 +27,36 @@ SUMS = {
 
 @pytest.mark.parametrize("loss", BINARY_LOSSES)
 def test_three_classes_by_hand(loss):
-    """Loss-weighted divides by 2, 2 and 3, loss-based by 3, for every loss."""
+    """Loss-weighted divides by 2, 2 and 3; loss-based by 3, with 1/2 for every zero; for every loss."""
     scores = POSTERIORS if loss == "quadratic" else SCORES
     weighted = average_losses(scores, CODE, loss)
     based = average_losses(scores, CODE, loss, "lossbased")
     assert_allclose(weighted, [np.divide(SUMS[loss], (2, 2, 3))], atol=1e-6)
-    assert_allclose(based, [np.divide(SUMS[loss], 3)], atol=1e-6)
+    assert_allclose(based, [np.divide(np.add(SUMS[loss], (0.5, 0.5, 0)), 3)], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("posteriors", "weighted", "based"),
+    [
+        ((1, 1, 1), (0, -1, -2), (-1 / 6, -5 / 6, -3 / 2)),
+        ((0, 0, 1 / 46), (-2, -0.956994328922495, -0.000472589792060491), None),
+    ],
+)
+def test_matlab_of_2024(posteriors, weighted, based):
+    """Negated losses of trees, one against one, as R2024a gave them (tests of Octave's statistics package say so)."""
+    code = np.array([[1, 1, 0], [-1, 0, 1], [0, -1, -1]])
+    assert_allclose(-average_losses(np.array([posteriors]), code, "quadratic")[0], weighted, atol=1e-12)
+    if based is not None:
+        found = -average_losses(np.array([posteriors]), code, "quadratic", "lossbased")[0]
+        assert_allclose(found, based, atol=1e-12)
 
 
 def test_the_two_decodings_can_disagree():
-    """With the hinge, sums of 1, 1.2 over 2 and 3 learners: loss-based takes the first, loss-weighted the second."""
+    """With the hinge, 0.6 over 2 learners and 1 over 3: loss-weighted takes the first, loss-based the second."""
     code = np.array([[1, 1, 0], [1, -1, 1], [-1, 0, -1]])
-    scores = np.array([[0.6, 0.2, 0.6]])  # class 0: 0.2 + 0.4; class 1: 0.2 + 0.6 + 0.2 - it has one learner more
-    assert average_losses(scores, code, "hinge", "lossbased")[0].argmin() == 0
-    assert_allclose(average_losses(scores, code, "hinge")[0], [0.3, 1 / 3, 0.8])
-    scores = np.array([[0.6, 0.05, 0.9]])
-    assert average_losses(scores, code, "hinge", "lossbased")[0].argmin() == 0
-    assert average_losses(scores, code, "hinge")[0].argmin() == 1
+    scores = np.array([[0.6, 0.2, 0.6]])  # class 0: 0.2 + 0.4 and a zero; class 1: 0.2 + 0.6 + 0.2; class 2: 0.8 + 0.8
+    assert_allclose(average_losses(scores, code, "hinge")[0], [0.6 / 2, 1 / 3, 1.6 / 2])
+    assert_allclose(average_losses(scores, code, "hinge", "lossbased")[0], [1.1 / 3, 1 / 3, 2.1 / 3])
 
 
 @pytest.mark.parametrize("loss", BINARY_LOSSES)
@@ -57,9 +70,9 @@ def test_is_the_sum_written_out(loss):
         found = average_losses(scores, code, loss, decoding)
         for i in range(4):
             for k in range(5):
-                terms = [binary_loss(loss, m, s) for m, s in zip(code[k], scores[i], strict=True) if m]
-                number = len(terms) if decoding == "lossweighted" else 9
-                assert_allclose(found[i, k], sum(terms) / number, rtol=1e-12)
+                counted = [m != 0 or decoding == "lossbased" for m in code[k]]
+                terms = [binary_loss(loss, m, s) for m, s in zip(code[k], scores[i], strict=True)]
+                assert_allclose(found[i, k], np.mean(np.array(terms)[counted]), rtol=1e-12)
 
 
 @settings(max_examples=150, deadline=None)

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from fusionfer.heads.linear import solve_linear, solve_softmax
+from fusionfer.heads.linear import _descent, solve_linear, solve_softmax
 
 SMOOTH = {
     "squared_hinge": (lambda m: np.maximum(0, 1 - m) ** 2, lambda m: -2 * np.maximum(0, 1 - m)),
@@ -167,12 +167,32 @@ def test_hard_margins_and_costs_of_every_size(loss, dtype):
 
 def test_hard_learners_get_their_own_hessian(faces_like, codes, monkeypatch):
     """Few rows that matter among many: without Hessians of their own learners need more steps."""
-    from fusionfer.heads.linear import _descent
-
     X, y = faces_like(2000, 60, 5, noise=0.3)
     problem = X, codes(y), np.full(2000, 10.0)
     with_own = solve_linear(*problem, loss="squared_hinge", tol=1e-6)
-    monkeypatch.setattr(_descent, "_OWN_BYTES", -1)
+    monkeypatch.setattr(_descent.Hessian, "price", lambda k, d: np.inf)
     without = solve_linear(*problem, loss="squared_hinge", tol=1e-6)
     assert np.all(with_own.gap <= 1e-6)
     assert with_own.n_iter.sum() < 0.9 * without.n_iter.sum()
+
+
+@pytest.mark.parametrize("held", [0, 1, 3])
+def test_own_hessians_keep_to_their_memory(faces_like, codes, monkeypatch, held):
+    """Held Hessians never take more than is allowed, or than one learner's; who must wait for one gets done too."""
+    X, y = faces_like(2000, 60, 5, noise=0.3)
+    most = []
+
+    class Spy(_descent._Run):
+        def _invest(self):
+            super()._invest()
+            most.append(sum(hessian.nbytes for hessian in self.own.values()))
+
+    monkeypatch.setattr(_descent, "_Run", Spy)
+    solve_linear(X, codes(y), np.full(2000, 10.0), loss="squared_hinge", tol=1e-6)
+    one = 8 * 60**2
+    assert max(most) > 3 * one
+    most.clear()
+    monkeypatch.setattr(_descent, "_OWN_BYTES", held * one)
+    fit = solve_linear(X, codes(y), np.full(2000, 10.0), loss="squared_hinge", tol=1e-6)
+    assert 0 < max(most) <= max(held * one, _descent.Hessian.size(59, 60, 8))
+    assert np.all(fit.gap <= 1e-6)

@@ -58,4 +58,5 @@ def test_hessian_on_either_side(k):
     centre, rest, factor = rng.normal(size=9), rng.normal(size=9), rng.uniform(0.5, 2, size=9)
     Z = np.vstack([(X - centre) * np.sqrt(weight)[:, None], rest]) * factor
     hessian = Hessian(X, centre, rest, factor, weight, np.float64)
+    assert hessian.nbytes == Hessian.size(*X.shape, 8)
     assert_allclose(hessian.solve(v), np.linalg.solve(np.eye(9) + Z.T @ Z, v), atol=1e-10)

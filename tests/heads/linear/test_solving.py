@@ -13,14 +13,13 @@ from fusionfer.heads.linear import (
     LOSSES,
     LinearProblem,
     SoftmaxProblem,
-    gram_matrix,
+    _ridge,
     solve_linear,
     solve_many,
     solve_softmax,
     solve_softmax_many,
 )
 from fusionfer.heads.linear import _solving as solving
-from fusionfer.heads.linear._ridge import Gram
 
 
 def folds_blocks_costs(X, y, codes, make):
@@ -105,16 +104,28 @@ def test_same_bits_again(faces_like, codes, loss):
     assert_array_equal(first.gap, second.gap)
 
 
-def test_given_gram_matrix_is_used(faces_like, codes, monkeypatch):
-    """With a Gram matrix from before, none is made, and the result is the same."""
+def test_one_gram_matrix_serves_all(faces_like, codes, monkeypatch):
+    """Folds, costs and blocks of columns take parts of one centred Gram matrix, which is right."""
     X, y = faces_like(200, 20, 3)
-    gram = gram_matrix(X)
-    without = solve_linear(X, codes(y), np.ones(200), loss="squared_hinge", tol=1e-8)
+    made, make = [], _ridge.weighted_gram
+
+    def spy(*given, **options):
+        made.append(make(*given, **options))
+        return made[-1]
+
+    monkeypatch.setattr(_ridge, "weighted_gram", spy)
+    monkeypatch.setattr(_ridge.Hessian, "price", lambda k, d: np.inf)  # which would make some of few rows
+    inside = np.arange(200)[:, None] % 4 > 0
+    problems = [
+        LinearProblem(codes(y) * part, np.full(200, cost), columns)
+        for part in (1, inside)
+        for cost in (0.01, 0.1)
+        for columns in (slice(0, 20), slice(5, 12))
+    ]
+    assert all(np.all(fit.gap <= 1e-3) for fit in solve_many(X, problems, loss="squared_hinge"))
     centred = X - X.mean(axis=0)
-    assert_allclose(np.tril(gram), np.tril(centred.T @ centred), rtol=1e-10)
-    monkeypatch.setattr(Gram, "block", lambda self, columns, dtype: self._made[gram.dtype][columns, columns])
-    [fit] = solve_many(X, [LinearProblem(codes(y), np.ones(200))], loss="squared_hinge", tol=1e-8, gram=gram)
-    assert_array_equal(fit.coef, without.coef)
+    (shared,) = made
+    assert_allclose(np.tril(shared), np.tril(centred.T @ centred), rtol=1e-10)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

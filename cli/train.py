@@ -1,0 +1,155 @@
+"""``fusionfer train``: networks end to end, by recipes, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import device_option, json_option, max_pixels_option, quiet_option, seed_option
+from .progress import progress_bar
+from .stopping import stopping
+from .tables import print_json, print_report_table
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="NAME",
+    help="resnet34, resnet50, mobilenet_v2, densenet121, vgg16, resnet50v2, densenet121-gru, vgg16-gru, xception-gru, "
+    "or timm:<model>. Repeatable.  [default: the recipe's]",
+)
+@click.option(
+    "--optimizer",
+    "optimizers",
+    multiple=True,
+    type=click.Choice(["sgdm", "adam", "rmsprop"]),
+    help="Repeatable: each is trained, and all stand in one table.  [default: the recipe's]",
+)
+@click.option(
+    "--recipe",
+    default="fer",
+    show_default=True,
+    metavar="NAME|FILE.toml",
+    help="fer, singh-mandloi-2025, malik-2025, praveen-2025, kumar-agarwal-2024, or a file of your own.",
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the recipe, as in epochs=3, rate=0.05, adam.rate=1e-4 or options.dropout=0.3. Repeatable.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for checkpoints and report.  [default: trained/<name of DATA>-<recipe>]",
+)
+@click.option(
+    "--score",
+    type=click.Choice(["validation", "test"]),
+    default="validation",
+    show_default=True,
+    help="test: score the test split, too, with and without copies of training pictures. Once, at the very end.",
+)
+@click.option("--split", help="Draw a split per label where the data bring none: 70/30, 80/20, 70/15/15.")
+@click.option("--classes", help="Map or drop labels, as in 'anger=angry,contempt='.")
+@click.option("--restart", is_flag=True, help="Begin anew instead of going on with what --out holds.")
+@max_pixels_option
+@device_option
+@seed_option
+@json_option
+@quiet_option
+def train(
+    data: Path,
+    networks: tuple[str, ...],
+    optimizers: tuple[str, ...],
+    recipe: str,
+    changes: tuple[str, ...],
+    out: Path | None,
+    score: str,
+    split: str | None,
+    classes: str | None,
+    restart: bool,
+    max_pixels: int,
+    device: str,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Train networks end to end.
+
+    On the split train; the best epoch is chosen on the split validation, or on a tenth of train where there is none.
+    DATA is what extract takes. An interrupted run goes on after its last finished epoch, to the same result. Each
+    network's checkpoint serves as weights: fusionfer extract --weights resnet34=CHECKPOINT.
+
+    \b
+    Examples:
+      fusionfer train fer2013.zip
+      fusionfer train fer2013.zip --network resnet50 --recipe singh-mandloi-2025 --optimizer sgdm --optimizer adam
+      fusionfer train faces/ --network resnet34 --set epochs=3 --set size=48 --out trained/quick --score test
+    """
+    from fusionfer.images import parse_classes, read_faces
+    from fusionfer.training import as_value, comparison_tables, read_recipe
+    from fusionfer.training import train as train_networks
+
+    chosen = read_recipe(recipe, **dict(_change(text, as_value) for text in changes))
+    faces = read_faces(
+        data, split=split, seed=seed, classes=parse_classes(classes) if classes else None, max_pixels=max_pixels
+    )
+    for note in faces.notes:
+        click.echo(f"fusionfer: {note}", err=True)
+    name = data.resolve().stem if data.is_file() else data.resolve().name
+    with progress_bar(quiet) as progress, stopping() as stop:
+        result = train_networks(
+            faces,
+            networks,
+            chosen,
+            optimizer=optimizers,
+            out=out or Path("trained") / f"{name}-{chosen.name}",
+            seed=seed,
+            score_test=score == "test",
+            resume=not restart,
+            device=device,
+            progress=progress,
+            say=None if quiet else lambda text: click.echo(f"fusionfer: {text}", err=True),
+            stop=stop,
+        )
+    if as_json:
+        print_json(
+            {
+                "recipe": chosen.describe(),
+                "networks": {
+                    one.name: {
+                        "checkpoint": None if one.checkpoint is None else str(one.checkpoint),
+                        "history": list(one.history),
+                        "scores": {which: scores.to_dict() for which, scores in one.scores.items()},
+                    }
+                    for one in result.networks
+                },
+                "notes": list(result.notes),
+                "report": str(result.report),
+            }
+        )
+        return 0
+    for note in result.notes:
+        click.echo(f"fusionfer: {note}", err=True)
+    for table in comparison_tables(result.networks):
+        print_report_table(table)
+    for one in result.networks:
+        if one.checkpoint is not None:
+            click.echo(f"Checkpoint: {one.checkpoint}")
+    click.echo(f"Report:     {result.report}")
+    return 0
+
+
+def _change(text: str, as_value: Any) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        msg = f"{text!r} is no KEY=VALUE, such as epochs=3"
+        raise click.BadParameter(msg, param_hint="--set")
+    return key.strip(), as_value(value.strip())

@@ -1,0 +1,26 @@
+"""What opens each kind of file, as a user of the library does."""
+
+from __future__ import annotations
+
+__all__ = ["readers"]
+
+
+def readers():
+    """Return reader -> function of a path."""
+    from benchmarks.reliability import _seeds
+    from fusionfer.images import decode_image
+
+    def read_faces(path):
+        from fusionfer.images import read_faces
+
+        faces = read_faces(path)
+        for i in range(len(faces)):
+            faces.load(i)
+
+    return {
+        "cache": _seeds.read_cache,
+        "model": _seeds.read_model,
+        "faces": read_faces,
+        "picture": lambda path: decode_image(path.read_bytes()),
+        "weights": _seeds.read_weights,
+    }

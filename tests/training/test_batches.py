@@ -1,0 +1,116 @@
+"""What an epoch shows follows from seed and epoch alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from fusionfer.training import read_recipe
+from fusionfer.training._batches import TrainingBatches, ViewingBatches, draw
+
+
+class Numbers:
+    """Stands for `Pictures`: each picture holds its own number."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def take(self, rows):
+        return np.asarray(rows, dtype=np.int64)
+
+
+def batches(n=20, *, epoch=0, seed=0, targets=None, **keys):
+    recipe = read_recipe({"batch_size": 6, **keys})
+    targets = np.arange(n) % 2 if targets is None else targets
+    made = TrainingBatches(Numbers(n), targets, recipe, seed, lambda: epoch)
+    shown = list(made)
+    assert len(shown) == len(made)
+    return shown
+
+
+def equal(one, other):
+    return all(
+        a.keys() == b.keys() and all(torch.equal(torch.as_tensor(a[k]), torch.as_tensor(b[k])) for k in a)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_an_epoch_is_the_same_every_time_and_another_one_is_not():
+    """Same seed and epoch, same bytes, whatever was drawn elsewhere; another seed or epoch, another order."""
+    first = batches(mixup=0.5, epoch=4)
+    torch.manual_seed(99)
+    np.random.default_rng(5).random(3)
+    assert equal(first, batches(mixup=0.5, epoch=4))
+    for other in (batches(mixup=0.5, epoch=5), batches(mixup=0.5, epoch=4, seed=1)):
+        assert not torch.equal(first[0]["pixels"], other[0]["pixels"])
+
+
+def test_an_epoch_shows_every_picture_at_most_once():
+    """Three whole batches of 20 pictures; two are left out, and not the same ones in every epoch."""
+    shown = [torch.cat([b["pixels"] for b in batches(epoch=epoch)]).tolist() for epoch in range(5)]
+    assert all(len(set(one)) == len(one) == 18 for one in shown)
+    assert len({frozenset(one) for one in shown}) > 1
+
+
+def test_numbers_of_a_picture_do_not_depend_on_its_place():
+    """Augmentation is drawn by (seed, epoch, sample): another batch size changes the batches, not the draws."""
+    by_picture = [
+        {
+            int(p): d.tolist()
+            for b in batches(epoch=3, batch_size=size)
+            for p, d in zip(b["pixels"], b["draws"], strict=True)
+        }
+        for size in (6, 4)
+    ]
+    common = by_picture[0].keys() & by_picture[1].keys()
+    assert len(common) >= 16
+    assert all(by_picture[0][p] == by_picture[1][p] for p in common)
+
+
+def test_targets_go_with_their_pictures():
+    """Each picture comes with its own class."""
+    targets = np.random.default_rng(0).integers(0, 3, 20)
+    for batch in batches(targets=targets):
+        assert batch["targets"].tolist() == targets[batch["pixels"].numpy()].tolist()
+
+
+def test_the_sampler_makes_classes_equal():
+    """A class of 5 % is drawn as often as that of 95 %, and copies of a picture are changed in different ways."""
+    targets = (np.arange(400) >= 380).astype(int)
+    shown = batches(400, targets=targets, balance="sampler", batch_size=100)
+    share = torch.cat([b["targets"] for b in shown]).float().mean()
+    assert 0.4 < share < 0.6
+    pixels, draws = torch.cat([b["pixels"] for b in shown]), torch.cat([b["draws"] for b in shown])
+    (twice,) = torch.nonzero(pixels == pixels[torch.cat([b["targets"] for b in shown]) == 1][0], as_tuple=True)
+    assert len(twice) > 1
+    assert not torch.equal(draws[twice[0]], draws[twice[1]])
+
+
+def test_fewer_pictures_than_a_batch():
+    """They make one batch of all."""
+    (only,) = batches(4)
+    assert sorted(only["pixels"].tolist()) == [0, 1, 2, 3]
+
+
+def test_mixup_draws():
+    """Partners are a permutation; shares follow Beta(alpha, alpha): mean 1/2, variance 1 / (4 (2 alpha + 1))."""
+    shown = [batches(6, mixup=0.5, epoch=epoch)[0] for epoch in range(400)]
+    assert all(sorted(b["partners"].tolist()) == list(range(6)) for b in shown)
+    shares = np.array([b["share"] for b in shown])
+    assert shares.mean() == pytest.approx(0.5, abs=0.06)
+    assert shares.var() == pytest.approx(1 / 8, abs=0.02)
+    assert len({b["seed"] for b in shown}) == 400
+
+
+def test_kinds_of_draws_do_not_share_numbers():
+    """Order, augmentation, mixup and dropout have streams of their own."""
+    assert len({draw(0, 0, kind, step).random() for kind in range(4) for step in range(3)}) == 12
+
+
+def test_viewing_keeps_the_order_and_shows_all():
+    """Validation shows every picture once, in its order."""
+    whole = ViewingBatches(Numbers(7), np.arange(7), 3)
+    assert [b["pixels"].tolist() for b in whole] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert len(whole) == 3
