@@ -30,11 +30,11 @@ NORMS: dict[str, dict[str, Any]] = {
     "tau 0.25": {"tau": 0.25, "lead": 0},
     "tau 0.1": {"tau": 0.1, "lead": 0},
     "tau 0.05": {"tau": 0.05, "lead": 0},
-    "tau 0.05, lead 0.5": {"tau": 0.05, "lead": 0.5},
+    "tau 0.05, lead 0.4": {"tau": 0.05, "lead": 0.4},
 }
 PARTS: dict[str, list[dict[str, Any]]] = {
     "slices": [{"n_slices": n} for n in (1, 4, 16, 32, 64)],
-    "lead": [{"lead": lead} for lead in (0, 0.3, 0.5, 0.7)],
+    "lead": [{"lead": lead} for lead in (0, 0.2, 0.4, 0.6)],
     "bins": [{"max_bin": n} for n in (16, 32, 64, 256)],
     "depth": [{"max_depth": n} for n in (3, 4, 6)],
     "features": [{"shares": "proportional"}, {"shares": "equal"}],
@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--patience", type=int, default=30)
     parser.add_argument("--stock-eta", type=float, nargs="*", default=[0.05, 0.1, 0.3])
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--seeds", type=int, default=1, help="means of so many seeds, with lowest and highest loss")
     options = parser.parse_args()
     features = Features.read(options.cache)
     pairs = list(_pairs(features, options))
@@ -80,11 +81,12 @@ def main() -> None:
         _head(part)
         for params in PARTS[part]:
             blocks = {"blocks": features.blocks} if part == "features" else {}
-            _row(_words(params), pairs, WeightNormalisedXGBClassifier(**{**sliced, **blocks, **params}))
+            _row(_words(params), pairs, WeightNormalisedXGBClassifier(**{**sliced, **blocks, **params}), options.seeds)
     if "stock" in wanted:
         _head("stock XGBoost, 256 bins, all columns")
         for eta in options.stock_eta:
-            _row(f"eta={eta:g}", pairs, PlainXGBClassifier(**{**fixed, "eta": eta, "early_stopping_rounds": 10}))
+            stock = PlainXGBClassifier(**{**fixed, "eta": eta, "early_stopping_rounds": 10})
+            _row(f"eta={eta:g}", pairs, stock, options.seeds)
 
 
 def _pairs(features: Features, options: argparse.Namespace) -> Iterator[Pair]:
@@ -133,9 +135,13 @@ def _head(title: str) -> None:
     print(f"\n| {title} | log-loss | round | accuracy, % | balanced, % | fit, s |\n|---|---:|---:|---:|---:|---:|")
 
 
-def _row(name: str, pairs: list[Pair], head: Any) -> None:
-    loss, number, right, balanced, taken = _fit(pairs, head)
-    print(f"| {name} | {loss:.4f} | {number:.0f} | {right:.1f} | {balanced:.1f} | {taken:.1f} |", flush=True)
+def _row(name: str, pairs: list[Pair], head: Any, seeds: int) -> None:
+    first = head.random_state or 0
+    fits = [_fit(pairs, head.set_params(random_state=first + seed)) for seed in range(seeds)]
+    loss, number, right, balanced, taken = np.mean(fits, axis=0)
+    losses = [fit[0] for fit in fits]
+    spread = f" ({min(losses):.4f} to {max(losses):.4f})" if seeds > 1 else ""
+    print(f"| {name} | {loss:.4f}{spread} | {number:.0f} | {right:.1f} | {balanced:.1f} | {taken:.1f} |", flush=True)
 
 
 def _words(params: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from fusionfer.networks._packing import unpacked
 __all__ = ["ENGINES", "ENGINE_BOUND", "engine_versions", "find_engine", "run_on"]
 
 #: Engine -> the packages that it needs beside torch. The first that is installed is what "auto" takes.
-ENGINES: dict[str, tuple[str, ...]] = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx"), "torch": ()}
+ENGINES: dict[str, tuple[str, ...]] = {"onnxruntime": ("onnxruntime", "onnx"), "openvino": ("openvino",), "torch": ()}
 
 #: Largest distance of a number from torch's, divided by the largest absolute number of its level; beyond it an engine
 #: is refused. Nearly twenty times what was seen at most (docs/engines.md).

@@ -147,7 +147,8 @@ def test_a_network_that_cannot_be_converted_is_named(stand_in):
 @pytest.mark.parametrize(
     ("installed", "device", "own", "machine", "found"),
     [
-        ({"openvino", "onnxruntime", "onnx"}, "cpu", False, "x86_64", "openvino"),
+        ({"openvino", "onnxruntime", "onnx"}, "cpu", False, "x86_64", "onnxruntime"),
+        ({"openvino", "onnxruntime"}, "cpu", False, "x86_64", "openvino"),
         ({"onnxruntime", "onnx"}, "cpu", False, "AMD64", "onnxruntime"),
         ({"onnxruntime"}, "cpu", False, "x86_64", "torch"),
         (set(), "cpu", False, "x86_64", "torch"),

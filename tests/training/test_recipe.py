@@ -22,8 +22,14 @@ def test_every_recipe_names_its_paper_and_networks_that_exist(name):
     year = recipe.paper[-4:]
     assert year in text.partition("summary")[0]
     assert all(get_architecture(network) for network in recipe.networks)
+    assert "paper" not in recipe.freeze or all(get_architecture(network).frozen for network in recipe.networks)
     assert recipe.summary
     assert recipe.name == name
+
+
+def test_malik_freezes_what_gives_the_papers_count():
+    """The paper trains 22,779,527 of 29,996,295 parameters: the record knows the parts, the recipe names them."""
+    assert read_recipe("malik-2025").freeze == ("paper",)
 
 
 def test_the_list_of_recipes_is_that_of_the_files():

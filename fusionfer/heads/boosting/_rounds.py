@@ -55,15 +55,24 @@ class Slice:
         Trees grown on them, with steps of 1, over codes in the place of values.
     """
 
-    def __init__(self, columns: np.ndarray, sets: Sequence[Rows], recipe: Recipe, n_classes: int) -> None:
+    def __init__(
+        self,
+        columns: np.ndarray,
+        sets: Sequence[Rows],
+        recipe: Recipe,
+        n_classes: int,
+        sketches: dict[int, xgboost.QuantileDMatrix],
+    ) -> None:
         import xgboost
 
         self.columns = columns
         names = ("nthread", "max_bin")
         common = {name: recipe.tree[name] for name in names if name in recipe.tree}
-        # A sketch of all codes, each once: XGBoost then takes every code for a bin of its own.
-        every_code = np.repeat(np.arange(recipe.n_bins, dtype=np.uint8)[:, None], len(columns), axis=1)
-        sketch = xgboost.QuantileDMatrix(every_code, **common)
+        if len(columns) not in sketches:
+            # A sketch of all codes, each once: XGBoost then takes every code for a bin of its own.
+            every_code = np.repeat(np.arange(recipe.n_bins, dtype=np.uint8)[:, None], len(columns), axis=1)
+            sketches[len(columns)] = xgboost.QuantileDMatrix(every_code, **common)
+        sketch = sketches[len(columns)]
         train, *others = [np.ascontiguousarray(rows.codes[columns].T) for rows in sets]
         threads = {name: common[name] for name in common.keys() & {"nthread"}}
         self._sets = [
@@ -153,7 +162,8 @@ def grow(
     Forest
     """
     sets = [train] if validation is None else [train, validation]
-    slices = [Slice(those, sets, recipe, n_classes) for those in columns]
+    sketches: dict[int, xgboost.QuantileDMatrix] = {}  # by number of columns: they depend on nothing else
+    slices = [Slice(those, sets, recipe, n_classes, sketches) for those in columns]
     start = start_margins(train.y, train.weight, n_classes)
     margins = [np.tile(start, (len(rows.y), 1)) for rows in sets]
     weight = train.weight.astype(np.float32)

@@ -132,7 +132,7 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
         blocks: Mapping[str, slice] | None = None,
         norm: str | None = "bounded",
         tau: float = 0.05,
-        lead: float = 0.5,
+        lead: float = 0.4,
         hessian: str = "exact",
         reg_lambda: float = 1.0,
         gamma: float = 0.0,

@@ -76,7 +76,7 @@ def test_history_has_every_round(noisy):
     }
     assert np.all(np.diff(history["train_loss"]) < 0)
     sizes = history["norm"] * history["step"]
-    assert np.all(sizes < 0.3 * 0.05 + 0.5 / 10 + 1e-9)
+    assert np.all(sizes < 0.3 * 0.05 + 0.4 / 10 + 1e-9)
     short = Head(10, lead=0).fit(X, y, eval_set=held).history_
     assert np.all(short["norm"] * short["step"] < 0.3 * 0.05 + 1e-9)
     assert history["train_loss"][-1] < short["train_loss"][-1]
