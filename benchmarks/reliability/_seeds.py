@@ -270,6 +270,69 @@ def read_weights(path: Path) -> Any:
     return {name: (str(t.dtype), tuple(t.shape)) for name, t in state.tensors.items()}
 
 
+def network_file() -> bytes:
+    """A checkpoint of a trained network, with everything that one says of itself."""
+    import tempfile
+
+    import torch
+
+    from fusionfer.backbones import Preprocess
+    from fusionfer.fusion import fingerprints
+    from fusionfer.networks import CheckpointInfo, save_checkpoint
+
+    torch.manual_seed(0)
+    info = CheckpointInfo(
+        "resnet34",
+        ("happy", "sad"),
+        Preprocess(48),
+        stem="small",
+        recipe={"epochs": 3},
+        metrics={"accuracy": 0.5, "history": [{"rate": 0.1}]},
+        data={"name": "faces", "split": "train", "n": 40},
+        trained_on=fingerprints(["a", "b"]),
+        selected_on=fingerprints(["c"]),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        return save_checkpoint(Path(scratch, "n.safetensors"), torch.nn.Linear(5, 4), info).read_bytes()
+
+
+def read_network(path: Path) -> Any:
+    """Read what a checkpoint says, and its weights."""
+    from fusionfer.networks import read_checkpoint
+
+    info, state = read_checkpoint(path)
+    return info, {name: (str(t.dtype), t.numpy().tobytes()) for name, t in state.tensors.items()}
+
+
+def recipe() -> bytes:
+    """A recipe of one's own."""
+    return b'# mine\nnetworks = ["resnet34"]\nsize = 48\nflip = 0.5\nepochs = 3\n\n[sgdm]\nrate = 0.1\n'
+
+
+def read_recipe(path: Path) -> Any:
+    """Read a recipe, strictly."""
+    from fusionfer.training import read_recipe
+
+    return read_recipe(path).describe()
+
+
+def training_state() -> bytes:
+    """What an interrupted training leaves, as torch saves it."""
+    import torch
+
+    target = io.BytesIO()
+    torch.save({"state_dict": tensors(), "best": tensors(), "history": [{"rate": 0.1}], "epoch": 1}, target)
+    return target.getvalue()
+
+
+def read_training_state(path: Path) -> Any:
+    """Read what an interrupted training left."""
+    from fusionfer.training._fitting import read_state
+
+    found = read_state(path)
+    return sorted(map(str, found)), str(found["history"])
+
+
 SEEDS = {
     "cache": Seed(feature_file, read_cache, "seed.h5"),
     "model": Seed(model, read_model, "seed.fusionfer"),
@@ -287,4 +350,7 @@ SEEDS = {
     "pth": Seed(checkpoint(True), read_weights, "seed.pth"),
     "old pth": Seed(checkpoint(False), read_weights, "seed.pth"),
     "safetensors": Seed(safetensors, read_weights, "seed.safetensors"),
+    "network": Seed(network_file, read_network, "seed.safetensors"),
+    "recipe": Seed(recipe, read_recipe, "seed.toml"),
+    "training state": Seed(training_state, read_training_state, "last.ckpt"),
 }

@@ -17,7 +17,13 @@ def readers():
         for i in range(len(faces)):
             faces.load(i)
 
+    def load_network(path):
+        from fusionfer.networks import load_network
+
+        load_network(path)
+
     return {
+        "network": load_network,
         "cache": _seeds.read_cache,
         "model": _seeds.read_model,
         "faces": read_faces,

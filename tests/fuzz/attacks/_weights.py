@@ -56,3 +56,44 @@ def safetensors_header(path):
 def safetensors_beyond(path):
     header = json.dumps({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header)
+
+
+def claiming(path, **claims):
+    """Write a checkpoint without its tensors, which claims to be of some network."""
+    from fusionfer.backbones import Preprocess
+
+    said = {
+        "format": "fusionfer-checkpoint",
+        "version": "1",
+        "network": "densenet121-gru",
+        "classes": '["a", "b"]',
+        "preprocess": json.dumps(Preprocess(48).describe()),
+        "stem": "standard",
+        **dict.fromkeys(("options", "recipe", "metrics", "data"), "{}"),
+        "trained_on": "",
+        "selected_on": "",
+        **claims,
+    }
+    header = {"__metadata__": said, "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    written = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(written)) + written + bytes(4))
+
+
+@attack("network", "n.safetensors", "have a network of 100 GB built for it", "737 missing")
+def greedy_network(path):
+    claiming(path, options=json.dumps({"gru": 65536, "gru_2": 65536}))
+
+
+@attack("network", "n.safetensors", "have a layer of 10^9 units built for it", "gru must be")
+def network_of_many_units(path):
+    claiming(path, options=json.dumps({"gru": 10**9}))
+
+
+@attack("network", "n.safetensors", "have a last layer of 100,000 classes built for it", "missing")
+def network_of_many_classes(path):
+    claiming(path, network="vgg16", classes=json.dumps([str(i) for i in range(100_000)]))
+
+
+@attack("network", "n.safetensors", "be taken for a network that is not there", "Unknown")
+def unknown_network(path):
+    claiming(path, network="../../etc/passwd")
