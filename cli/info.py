@@ -1,4 +1,4 @@
-"""``fusionfer info``: what a cache or a model holds, and whether it is intact."""
+"""``fusionfer info``: what a cache, a model or a trained network holds, and whether it is intact."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from .tables import print_json, print_table
 def info(file: Path, as_json: bool) -> int:
     """Say what a cache or a model holds, and if it is intact.
 
-    FILE is a cache file, a folder of caches, or a model; checksums are verified.
+    FILE is a cache file, a folder of caches, a model, or a checkpoint of fusionfer train; checksums are verified.
 
     \b
     Examples:
       fusionfer info features_cache/fer2013
       fusionfer info fer2013.fusionfer --json
+      fusionfer info trained/fer2013-fer/resnet34-sgdm/resnet34-sgdm.safetensors
     """
     from fusionfer.inspection import inspect
 

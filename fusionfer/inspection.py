@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Inspection:
 
     Attributes
     ----------
-    kind : {"cache", "folder", "model"}
+    kind : {"cache", "folder", "model", "network"}
     intact : bool
         Whether every checksum fits and nothing is unfinished.
     data : dict
@@ -38,21 +39,25 @@ class Inspection:
 
 
 def inspect(path: str | Path) -> Inspection:
-    """Describe a cache file, a folder of caches, or a model, and compare its checksums.
+    """Describe a cache file, a folder of caches, a model, or a trained network, and compare its checksums.
+
+    A trained network has no checksums; it is called intact if it can be read and is whole.
 
     Raises
     ------
     DataError
         If there is nothing, or nothing of fusionfer's.
-    CacheFormatError, ModelError
+    CacheFormatError, ModelError, WeightsError
         If it cannot be opened at all.
     """
     path = Path(path)
     if path.is_dir():
         return _folder(path)
     if not path.is_file():
-        msg = f"{path} does not exist. Give a cache file, a folder of caches, or a model."
+        msg = f"{path} does not exist. Give a cache file, a folder of caches, a model, or a checkpoint."
         raise DataError(msg)
+    if path.suffix == ".safetensors":
+        return _network(path)
     with path.open("rb") as file:
         is_zip = file.read(4) == b"PK\x03\x04"
     return _model(path) if is_zip else _cache(path)
@@ -157,6 +162,46 @@ def _model(path: Path) -> Inspection:
         ),
     ]
     return Inspection("model", bool(found["intact"]), found, ((str(path), ["what", "value"], rows),))
+
+
+def _network(path: Path) -> Inspection:
+    from fusionfer.networks import read_checkpoint  # torch, which the others need not load
+
+    info, state = read_checkpoint(path)
+    known = {name: f"{fingerprint_count(getattr(info, name))} images" for name in ("trained_on", "selected_on")}
+    said = {field.name: getattr(info, field.name) for field in fields(info)}
+    data: dict[str, Any] = {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "sha256": state.sha256,
+        "parameters": sum(tensor.numel() for tensor in state.tensors.values()),
+        **{name: dict(value) if isinstance(value, Mapping) else value for name, value in said.items()},
+        **known,
+        "classes": list(info.classes),
+        "preprocess": info.preprocess.describe(),
+    }
+    figures = {name: value for name, value in info.metrics.items() if isinstance(value, Mapping)}
+    rows = [
+        ["network", f"{info.network}, {info.stem} stem, for pictures of {info.preprocess.size} pixels"],
+        ["classes", ", ".join(info.classes)],
+        ["trained on", f"{known['trained_on']} of {info.data.get('name', 'data without a name')}"],
+        ["selected on", known["selected_on"]],
+        [
+            "recipe",
+            ", ".join(str(info.recipe[name]) for name in ("name", "optimizer") if name in info.recipe) or "none",
+        ],
+        *([which, _percent(values)] for which, values in figures.items()),
+        ["size", f"{data['bytes'] / 1e6:.1f} MB, {data['parameters']:,} numbers"],
+        ["sha256", state.sha256],
+        ["written by", f"fusionfer {info.written_by}"],
+    ]
+    return Inspection("network", True, data, ((str(path), ["what", "value"], rows),))
+
+
+def _percent(figures: Mapping[str, Any]) -> str:
+    accuracy = figures.get("accuracy")
+    shown = f"accuracy {100 * accuracy:.1f} %" if isinstance(accuracy, int | float) else "no accuracy"
+    return f"{shown}, {figures.get('n', '?')} images"
 
 
 def _damaged(found: FileDescription) -> str:

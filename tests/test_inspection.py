@@ -5,11 +5,15 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from fusionfer.backbones import Preprocess
 from fusionfer.cache import CacheFolder, RowTable
-from fusionfer.exceptions import CacheFormatError, DataError, ModelError
+from fusionfer.exceptions import CacheFormatError, DataError, ModelError, WeightsError
 from fusionfer.fusion import fingerprints
 from fusionfer.inspection import inspect
+from fusionfer.networks import CheckpointInfo, save_checkpoint
 
 
 def test_the_kind_is_told_by_content_not_by_name(shared_model, shared_cache, tmp_path):
@@ -108,3 +112,23 @@ def test_hashes_of_training_images_are_counted_not_shown(tmp_path):
     shown = inspect(tmp_path).data["files"][0]["record"]
     for one in (shown["weights"], shown["history"][0]["weights"]):
         assert (one["trained_on"], one["selected_on"], one["name"]) == ("3 images", "1 images", "x")
+
+
+def test_a_trained_network(tmp_path):
+    """A checkpoint is shown with what it says of itself; a plain state dict is no checkpoint."""
+    info = CheckpointInfo(
+        "resnet34", ("happy", "sad"), Preprocess(48), stem="small", recipe={"name": "fer", "optimizer": "sgdm"},
+        metrics={"validation": {"n": 40, "accuracy": 0.525}}, data={"name": "faces"}, trained_on=fingerprints("abc"),
+    )  # fmt: skip
+    path = save_checkpoint(tmp_path / "n.safetensors", torch.nn.Linear(5, 4), info)
+    found = inspect(path)
+    assert (found.kind, found.intact, found.data["parameters"], found.data["trained_on"]) == (
+        "network", True, 24, "3 images",
+    )  # fmt: skip
+    assert json.loads(json.dumps(found.data, allow_nan=False))["recipe"] == {"name": "fer", "optimizer": "sgdm"}
+    shown = dict(found.tables[0][2])
+    assert shown["validation"] == "accuracy 52.5 %, 40 images"
+    assert (shown["recipe"], shown["trained on"]) == ("fer, sgdm", "3 images of faces")
+    save_file({"a": torch.zeros(1)}, tmp_path / "plain.safetensors")
+    with pytest.raises(WeightsError, match="is no checkpoint of fusionfer but a plain state dict"):
+        inspect(tmp_path / "plain.safetensors")
