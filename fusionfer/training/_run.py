@@ -79,14 +79,17 @@ class Run:
 
     @property
     def name(self) -> str:
+        """``<network>-<optimizer>``, fit for a file."""
         return f"{self.network.replace(':', '.').replace('/', '.')}-{self.optimizer}"
 
     @property
     def folder(self) -> Path:
+        """Where everything of this run lies."""
         return self.out / self.name
 
     @property
     def checkpoint(self) -> Path:
+        """The finished network; it is there once training has ended."""
         return self.folder / f"{self.name}.safetensors"
 
     def result(self, *, resume: bool, progress: Progress | None, say: Any, data: str) -> TrainedNetwork:
@@ -221,6 +224,22 @@ class Run:
 
 
 def scores_of(proba: Mapping[str, np.ndarray], parts: Mapping[str, Part], classes: Sequence[str]) -> dict[str, Scores]:
+    """Score the probabilities of each split.
+
+    Parameters
+    ----------
+    proba : mapping of str to ndarray of float64, shape (n, n_classes)
+        Split -> probabilities, in the order of `parts`' faces.
+    parts : mapping of str to Part
+        The same splits, and "train".
+    classes : sequence of str
+        Names of the columns.
+
+    Returns
+    -------
+    dict of str to Scores
+        With "test", also that of its pictures that are no exact copies of training pictures.
+    """
     found = {}
     names = np.asarray(classes)
     for which, values in proba.items():
