@@ -14,7 +14,7 @@ __all__ = ["PRECISIONS", "PRECISION_BOUND", "computing_in", "find_precision"]
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 #: Largest distance of a feature vector from that of float32, divided by its length. For bf16 twice what was seen on
-#: 7,151 real faces at most, (docs/engines.md), for fp16 four times what was seen on 128 by hand.
+#: 7,151 real faces at most (docs/engines.md), for fp16 four times what was seen on 128 by hand.
 PRECISION_BOUND = {"float32": 0.0, "bf16": 0.1, "fp16": 0.02}
 
 
