@@ -6,6 +6,7 @@ skips, 4 leaks under --strict, 130 and 143 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 
@@ -59,6 +60,9 @@ for command in (demo, extract, train, heads, fit, evaluate, predict, info, cache
 def main() -> None:
     """Run the command line and exit; every error that has a name is one line on stderr."""
     warnings.showwarning = _show_warning
+    # numpy and scipy bring an OpenBLAS each, and the idle threads of one spin for some 50 ms on the cores that the
+    # other one needs; it is read when they are loaded.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     try:
         code = cli.main(prog_name="fusionfer", standalone_mode=False)
     except click.exceptions.Abort:

@@ -216,3 +216,21 @@ def test_the_module_runs_from_anywhere(tmp_path):
     )
     assert __version__ in done.stdout
     assert list(Path(tmp_path).iterdir()) == []
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "4"), ("20", "20")])
+def test_idle_threads_of_openblas_sleep_at_once(monkeypatch, given, kept):
+    """The setting stands before numpy, which brings OpenBLAS, is loaded; the user's own stays."""
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", given)
+    code = """if True:
+        import os, sys
+        from fusionfer.cli import main
+        sys.argv = ["fusionfer", "--version"]
+        try:
+            main()
+        except SystemExit:
+            print("numpy" in sys.modules, os.environ["OPENBLAS_THREAD_TIMEOUT"])
+    """
+    assert process(code=code).stdout.splitlines()[-1] == f"False {kept}"

@@ -93,7 +93,7 @@ class _Run:
     def __init__(
         self, stack: Stack, loss: Any, ridges: list[Ridge], outcome: Outcome, live: np.ndarray, tol: float
     ) -> None:
-        self.precise = 1e-3 * tol
+        self.precise = 1e-2 * tol
         self.stack, self.loss, self.ridges, self.outcome, self.live = stack, loss, ridges, outcome, live
         K = loss.size
         rows = self._rows()

@@ -154,7 +154,7 @@ class Hessian:
         r = rest * factor.
     weight : ndarray of shape (k,)
     dtype : dtype
-        Of the factor, where that of d columns is made; that of k rows, if they are fewer, is in float64.
+        Of the factor; float64 in any case where k is less than d and rounding in float32 would count.
     """
 
     def __init__(
@@ -169,8 +169,10 @@ class Hessian:
         self.Z: np.ndarray | None = None
         k, d = X.shape
         if k < d:
-            Z = (X - np.asarray(centre, dtype=np.float64)) * np.sqrt(weight, dtype=np.float64)[:, None]
-            self.Z = np.vstack([Z, rest]) * factor
+            self.Z = self._rows(X, centre, rest, factor, weight, np.dtype(dtype))
+            # v - Z^T (...) Z v loses what v has along the rows of Z, by the size of their squares.
+            if 16.0 * np.finfo(dtype).eps * float(np.vdot(self.Z, self.Z)) > 1.0 and self.Z.dtype != np.float64:
+                self.Z = self._rows(X, centre, rest, factor, weight, np.dtype(np.float64))
             self.factor = factorise(self.Z @ self.Z.T)
         else:
             A = weighted_gram(X, centre, weight, dtype=dtype)
@@ -178,6 +180,18 @@ class Hessian:
             A *= factor.astype(dtype)
             A *= factor.astype(dtype)[:, None]
             self.factor = factorise(A)
+
+    @staticmethod
+    def _rows(
+        X: np.ndarray, centre: np.ndarray, rest: np.ndarray, factor: np.ndarray, weight: np.ndarray, dtype: np.dtype
+    ) -> np.ndarray:
+        """Rows Z (k + 1, d) such that the Hessian is I + Z^T Z."""
+        Z = np.empty((len(X) + 1, X.shape[1]), dtype=dtype)
+        np.subtract(X, centre.astype(dtype), out=Z[:-1])
+        Z[:-1] *= np.sqrt(weight, dtype=np.float64).astype(dtype)[:, None]
+        Z[-1] = rest
+        Z *= factor.astype(dtype)
+        return Z
 
     @property
     def nbytes(self) -> int:
@@ -199,4 +213,5 @@ class Hessian:
         """Vector (d,) times the inverse."""
         if self.Z is None:
             return linalg.cho_solve((self.factor, True), v.astype(self.factor.dtype), check_finite=False)
-        return v - linalg.cho_solve((self.factor, True), self.Z @ v, check_finite=False) @ self.Z
+        u = v.astype(self.Z.dtype)
+        return v - linalg.cho_solve((self.factor, True), self.Z @ u, check_finite=False) @ self.Z

@@ -69,6 +69,11 @@ def for_each(count: int, work: Callable[[int], None]) -> None:
         for i in range(count):
             work(i)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, range(count)):
+
+    def share(first: int) -> None:
+        for i in range(first, count, threads):
+            work(i)
+
+    with ThreadPoolExecutor(threads) as pool:  # one task a thread: handing over single learners costs as much as they
+        for _ in pool.map(share, range(threads)):
             pass

@@ -60,3 +60,14 @@ def test_hessian_on_either_side(k):
     hessian = Hessian(X, centre, rest, factor, weight, np.float64)
     assert hessian.nbytes == Hessian.size(*X.shape, 8)
     assert_allclose(hessian.solve(v), np.linalg.solve(np.eye(9) + Z.T @ Z, v), atol=1e-10)
+
+
+@pytest.mark.parametrize(("scale", "dtype"), [(1.0, np.float32), (3e3, np.float64)])
+def test_hessian_of_few_rows_in_float32_where_that_will_do(scale, dtype):
+    """Rows of float32 stay so while their squares leave rounding small; the inverse is good either way."""
+    rng = np.random.default_rng(0)
+    X, v = (scale * rng.normal(size=(5, 9))).astype(np.float32), rng.normal(size=9)
+    hessian = Hessian(X, np.zeros(9), np.zeros(9), np.ones(9), np.ones(5), np.float32)
+    assert hessian.Z.dtype == dtype
+    Z = X.astype(np.float64)
+    assert_allclose(hessian.solve(v), np.linalg.solve(np.eye(9) + Z.T @ Z, v), atol=1e-5)
