@@ -15,6 +15,7 @@ import click
 from fusionfer import __version__
 from fusionfer.exceptions import ExtractionInterrupted, FusionferError, LeakError
 
+from .audit import audit
 from .cache import cache
 from .demo import demo
 from .evaluate import evaluate
@@ -53,7 +54,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, extract, train, heads, fit, evaluate, predict, info, cache):
+for command in (demo, audit, extract, train, heads, fit, evaluate, predict, info, cache):
     cli.add_command(command)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import device_option, json_option, quiet_option, trust_option
+from .options import device_option, json_option, labels_option, quiet_option, trust_option
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 
@@ -39,6 +39,7 @@ _CHECKPOINT = ".safetensors"
     type=click.Choice(["none", "flip", "ten-crop"]),
     help="Checkpoints only: views of each picture to average.  [default: as it was trained]",
 )
+@labels_option
 @click.option("--classes", help="Checkpoints only: map or drop labels of DATA, as in 'anger=angry,contempt='.")
 @device_option
 @json_option
@@ -50,6 +51,7 @@ def evaluate(
     split: str,
     report: Path | None,
     tta: str | None,
+    labels: Path | None,
     classes: str | None,
     device: str,
     as_json: bool,
@@ -74,9 +76,9 @@ def evaluate(
 
     networks = [model.suffix == _CHECKPOINT for model in models]
     if all(networks):
-        result, of, more = _networks(data, models, split, tta, classes, device, quiet)
+        result, of, more = _networks(data, models, split, tta, labels, classes, device, quiet)
     else:
-        _refuse_mixtures(data, len(models), networks_only={"--tta": tta, "--classes": classes})
+        _refuse_mixtures(data, len(models), networks_only={"--tta": tta, "--labels": labels, "--classes": classes})
         result, of, more = _model(data, models[0], split, trust)
     name = " + ".join(model.name for model in models)
     page = None
@@ -115,20 +117,27 @@ def _model(cache: Path, model: Path, split: str, trust: tuple[str, ...]) -> tupl
 
 
 def _networks(
-    data: Path, models: tuple[Path, ...], split: str, tta: str | None, classes: str | None, device: str, quiet: bool
+    data: Path,
+    models: tuple[Path, ...],
+    split: str,
+    tta: str | None,
+    labels: Path | None,
+    classes: str | None,
+    device: str,
+    quiet: bool,
 ) -> tuple[Evaluation, str, dict[str, Any]]:
     """Score checkpoints on a data set; likewise."""
     from fusionfer.images import parse_classes, read_faces
     from fusionfer.training import evaluate_networks
 
-    faces = read_faces(data, classes=parse_classes(classes) if classes else None)
+    faces = read_faces(data, labels=labels, classes=parse_classes(classes) if classes else None)
     with progress_bar(quiet) as progress:
         found = evaluate_networks(faces, models, split, tta=tta, device=device, progress=progress)
     names = ", ".join(model.name for model in models)
     return found.evaluation, f"networks {names}" if len(models) > 1 else f"network {names}", {}
 
 
-def _refuse_mixtures(data: Path, n: int, networks_only: dict[str, str | None]) -> None:
+def _refuse_mixtures(data: Path, n: int, networks_only: dict[str, object]) -> None:
     """Refuse what only checkpoints can do, where a model of features is given."""
     given = [name for name, value in networks_only.items() if value is not None]
     if n > 1:

@@ -10,8 +10,10 @@ import click
 from .options import (
     device_option,
     engine_option,
+    labels_option,
     lock_option,
     max_pixels_option,
+    name_of,
     quiet_option,
     seed_option,
     wait_option,
@@ -73,9 +75,10 @@ class _BatchSize(click.ParamType):
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to keep features in.  [default: features_cache/<name of DATA>]",
+    help="Folder to keep features in.  [default: features_cache/<names of DATA and --labels>]",
 )
 @click.option("--split", help="Draw a split per label where the data bring none: 70/30, 80/20, 70/15/15.")
+@labels_option
 @click.option("--classes", help="Map or drop labels, as in 'anger=angry,contempt='.")
 @click.option("--path-column", help="Column of a manifest that holds the paths, where its name is unusual.")
 @click.option("--label-column", help="Likewise for the labels.")
@@ -126,6 +129,7 @@ def extract(
     size: int | None,
     cache: Path | None,
     split: str | None,
+    labels: Path | None,
     classes: str | None,
     path_column: str | None,
     label_column: str | None,
@@ -156,6 +160,7 @@ def extract(
       fusionfer extract fer2013.zip
       fusionfer extract faces/ --split 70/30 --backbone resnet50 --level multi --level penultimate
       fusionfer extract fer2013.zip --size 48 --weights resnet34=r34.safetensors --weights resnet50=r50.pth
+      fusionfer extract fer2013.zip --labels fer2013new.csv --classes contempt=
       fusionfer extract fer2013.zip --device cuda --precision bf16 --batch-size auto
     """
     from fusionfer.extraction import extract_to_cache
@@ -165,6 +170,7 @@ def extract(
         data,
         split=split,
         seed=seed if split_seed is None else split_seed,
+        labels=labels,
         classes=parse_classes(classes) if classes else None,
         path_column=path_column,
         label_column=label_column,
@@ -176,7 +182,7 @@ def extract(
     )
     for note in faces.notes if team is None or team.first else ():
         click.echo(f"fusionfer: {note}", err=True)
-    folder = cache or Path("features_cache") / (data.resolve().stem if data.is_file() else data.resolve().name)
+    folder = cache or Path("features_cache") / name_of(data, labels)
     with progress_bar(quiet) as progress, stopping() as stop:
         report = (extract_to_cache if team is None else team.extract)(
             faces,

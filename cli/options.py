@@ -12,9 +12,11 @@ __all__ = [
     "device_option",
     "engine_option",
     "json_option",
+    "labels_option",
     "lock_option",
     "max_pixels_option",
     "model_option",
+    "name_of",
     "quiet_option",
     "seed_option",
     "trust_option",
@@ -56,6 +58,13 @@ batch_size_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 
+labels_option = click.option(
+    "--labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="FER+'s fer2013new.csv: faces of FER-2013 take the majority's label; those without a majority are left out.",
+)
+
 seed_option = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything that is drawn."
 )
@@ -87,3 +96,9 @@ lock_option = click.option(
     flag_value=False,
     help="Go on where the file system has no locks; see to it that no other process writes the cache.",
 )
+
+
+def name_of(data: Path, labels: Path | None = None) -> str:
+    """Return what folders of results are named after: other labels are other results."""
+    name = data.resolve().stem if data.is_file() else data.resolve().name
+    return name if labels is None else f"{name}-{labels.stem}"

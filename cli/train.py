@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import device_option, json_option, max_pixels_option, quiet_option, seed_option
+from .options import device_option, json_option, labels_option, max_pixels_option, name_of, quiet_option, seed_option
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_json, print_report_table
@@ -47,7 +47,7 @@ from .tables import print_json, print_report_table
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for checkpoints and report.  [default: trained/<name of DATA>-<recipe>]",
+    help="Folder for checkpoints and report.  [default: trained/<names of DATA and --labels>-<recipe>]",
 )
 @click.option(
     "--score",
@@ -57,10 +57,18 @@ from .tables import print_json, print_report_table
     help="test: score the test split, too, with and without copies of training pictures. Once, at the very end.",
 )
 @click.option("--split", help="Draw a split per label where the data bring none: 70/30, 80/20, 70/15/15.")
+@labels_option
 @click.option("--classes", help="Map or drop labels, as in 'anger=angry,contempt='.")
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on with what --out holds.")
 @max_pixels_option
 @device_option
+@click.option(
+    "--devices",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Share each batch among so many GPUs (or processes on the CPU); the batch stays as large as the recipe says.",
+)
 @seed_option
 @json_option
 @quiet_option
@@ -73,10 +81,12 @@ def train(
     out: Path | None,
     score: str,
     split: str | None,
+    labels: Path | None,
     classes: str | None,
     restart: bool,
     max_pixels: int,
     device: str,
+    devices: int,
     seed: int,
     as_json: bool,
     quiet: bool,
@@ -91,6 +101,7 @@ def train(
     Examples:
       fusionfer train fer2013.zip
       fusionfer train fer2013.zip --network resnet50 --recipe singh-mandloi-2025 --optimizer sgdm --optimizer adam
+      fusionfer train fer2013.zip --recipe praveen-2025 --labels fer2013new.csv
       fusionfer train faces/ --network resnet34 --set epochs=3 --set size=48 --out trained/quick --score test
     """
     from fusionfer.images import parse_classes, read_faces
@@ -99,11 +110,16 @@ def train(
 
     chosen = read_recipe(recipe, **dict(_change(text, as_value) for text in changes))
     faces = read_faces(
-        data, split=split, seed=seed, classes=parse_classes(classes) if classes else None, max_pixels=max_pixels
+        data,
+        split=split,
+        seed=seed,
+        labels=labels,
+        classes=parse_classes(classes) if classes else None,
+        max_pixels=max_pixels,
     )
     for note in faces.notes:
         click.echo(f"fusionfer: {note}", err=True)
-    name = data.resolve().stem if data.is_file() else data.resolve().name
+    name = name_of(data, labels)
     with progress_bar(quiet) as progress, stopping() as stop:
         result = train_networks(
             faces,
@@ -115,6 +131,7 @@ def train(
             score_test=score == "test",
             resume=not restart,
             device=device,
+            devices=devices,
             progress=progress,
             say=None if quiet else lambda text: click.echo(f"fusionfer: {text}", err=True),
             stop=stop,

@@ -24,8 +24,8 @@ NOTICE = "<!-- Written by docs/make_reference.py (make docs); do not edit. -->\n
 
 #: The rooms in the order in which data flow through them.
 ROOMS = (
-    "images", "backbones", "networks", "extraction", "cache", "fusion", "features", "heads", "selection", "fitting",
-    "evaluation", "prediction", "training", "ensembles", "metrics", "report", "persistence", "inspection",
+    "images", "audit", "backbones", "networks", "extraction", "cache", "fusion", "features", "heads", "selection",
+    "fitting", "evaluation", "prediction", "training", "ensembles", "metrics", "report", "persistence", "inspection",
     "maintenance", "demo", "exceptions",
 )  # fmt: skip
 

@@ -86,9 +86,9 @@ class RowTable:
         changed = int(np.sum(self.digests[found[known]] != new.digests[known]))
         counts = {"new": int(np.sum(~known)), "changed": changed, "removed": len(self) - int(np.sum(known))}
         said = [f"{count} {what}" for what, count in counts.items() if count]
+        others = [name for name in TEXTS[1:] if np.any(getattr(self, name)[found[known]] != getattr(new, name)[known])]
         if said:
-            return f"images: {', '.join(said)}"
-        others = [name for name in TEXTS[1:] if np.any(getattr(self, name)[found] != getattr(new, name))]
+            return f"images: {', '.join(said)}" + (f"; those in both with other {', '.join(others)}" if others else "")
         if np.any(found != np.arange(len(new))):
             others.append("order")
         return f"the same images with other {', '.join(others)}" if others else ""

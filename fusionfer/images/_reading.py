@@ -18,6 +18,7 @@ from fusionfer.images._complaints import Complaint, settle, shorten
 from fusionfer.images._decoding import MAX_PIXELS
 from fusionfer.images._faceset import FaceSet
 from fusionfer.images._fer2013 import read_fer2013
+from fusionfer.images._ferplus import relabel_ferplus
 from fusionfer.images._header import SUFFIXES
 from fusionfer.images._labelling import map_labels, merge_labels, read_names, warn_of_divided_groups
 from fusionfer.images._manifest import Columns, Table, looks_like_manifest, read_manifest, read_table
@@ -36,6 +37,7 @@ def read_faces(
     *,
     split: str | None = None,
     seed: int = 0,
+    labels: str | Path | None = None,
     classes: Mapping[str, str] | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -67,6 +69,8 @@ def read_faces(
         ``"70/30"`` or ``"70/15/15"``: draw splits where the data bring none; see `split_faces`.
     seed : int
         Of the draw.
+    labels : str or Path, optional
+        FER+'s ``fer2013new.csv``, for faces of FER-2013: its labels take the place of theirs; see `relabel_ferplus`.
     classes : mapping of str to str, optional
         From label to new label; an empty new label drops its samples. See `parse_classes`.
     path_column, label_column, split_column, group_column : str, optional
@@ -115,6 +119,8 @@ def read_faces(
     )
     faces = reader.read(Path(path))
     faces = merge_labels(read_names(faces))
+    if labels is not None:
+        faces = relabel_ferplus(faces, labels)
     if classes:
         faces = map_labels(faces, classes)
     if len(faces) == 0:

@@ -5,6 +5,7 @@
 - ``_batches``, ``_augmentation``: what an epoch shows, by seed, epoch and sample; changed copies of a batch
 - ``_schedules``: learning rate, best epoch and early stop, as functions of the step and the history
 - ``_learner``, ``_fitting``: one step and one epoch; Lightning's trainer, from the last finished epoch on
+- ``_ranks``, ``_rank``: several processes that share each batch, one for each device; what one of them does
 - ``_predicting``, ``_evaluating``: what trained networks say of faces; its figures
 - ``_run``, ``_train``, ``_reporting``: one network with one optimizer; several side by side; their pages
 """

@@ -94,8 +94,10 @@ def mix(picture: Tensor, partners: Tensor, share: float) -> Tensor:
     References
     ----------
     .. [1] Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: beyond empirical risk minimization", ICLR 2018.
+
+    Pictures that follow behind as many as there are partners are only mixed in.
     """
-    return share * picture + (1.0 - share) * picture[partners]
+    return share * picture[: len(partners)] + (1.0 - share) * picture[partners]
 
 
 def _moved(picture: Tensor, draws: Tensor, recipe: Recipe, side: int) -> Tensor:

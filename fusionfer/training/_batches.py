@@ -19,9 +19,10 @@ __all__ = ["TrainingBatches", "ViewingBatches", "draw"]
 ORDER, AUGMENTATION, MIXUP, DROPOUT = range(4)
 
 
-def draw(seed: int, epoch: int, kind: int, step: int = 0) -> np.random.Generator:
-    """Return the generator of one kind of draws, in one epoch (and step); it depends on these numbers alone."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, kind, step])))
+def draw(seed: int, epoch: int, kind: int, step: int = 0, rank: int = 0) -> np.random.Generator:
+    """Return the generator of one kind of draws, in one epoch (step, rank); it depends on these numbers alone."""
+    numbers = [seed, epoch, kind, step, *([rank] if rank else [])]
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(numbers)))
 
 
 class TrainingBatches:
@@ -36,6 +37,11 @@ class TrainingBatches:
     seed : int
     epoch : callable
         Returns the epoch that is to be shown, from 0.
+
+    Attributes
+    ----------
+    rank, ranks : int
+        Of several processes that share each batch, this one (from 0) takes the rows ``rank::ranks``.
 
     Notes
     -----
@@ -54,6 +60,7 @@ class TrainingBatches:
         self.pictures, self.targets, self.recipe, self.seed = pictures, np.asarray(targets), recipe, seed
         self.epoch = epoch
         self.batch_size = min(recipe.batch_size, len(pictures))
+        self.rank, self.ranks = 0, 1
 
     def __len__(self) -> int:
         return max(1, len(self.pictures) // self.batch_size)
@@ -89,34 +96,43 @@ class TrainingBatches:
 
     def _batch(self, epoch: int, step: int, rows: np.ndarray, draws: np.ndarray) -> dict[str, Any]:
         rng = draw(self.seed, epoch, MIXUP, step)
-        made: dict[str, Any] = {
-            "pixels": self.pictures.take(rows),
-            "targets": self.targets[rows],
-            "draws": draws,
-        }
+        made: dict[str, Any] = {}
         if self.recipe.mixup:
             made["partners"] = rng.permutation(len(rows))
+        if self.ranks > 1:
+            made["whole"] = self.targets[rows]
+            shown = np.arange(len(rows))[self.rank :: self.ranks]
+            if self.recipe.mixup:  # partners may be those of another rank: they follow behind the own pictures
+                shown = np.concatenate([shown, made["partners"][shown]])
+                made["partners"] = np.arange(len(shown) // 2, len(shown))
+            rows, draws = rows[shown], draws[shown]
+        made |= {"pixels": self.pictures.take(rows), "targets": self.targets[rows], "draws": draws}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in made.items()}
         # Plain numbers stay where they are: on a GPU the step would wait to read them.
-        numbers: dict[str, Any] = {"seed": int(draw(self.seed, epoch, DROPOUT, step).integers(2**62))}
+        numbers: dict[str, Any] = {"seed": int(draw(self.seed, epoch, DROPOUT, step, self.rank).integers(2**62))}
         if self.recipe.mixup:
             numbers["share"] = float(rng.beta(self.recipe.mixup, self.recipe.mixup))
         return {**tensors, **numbers}
 
 
 class ViewingBatches:
-    """Pictures in their order, with their classes, for validation."""
+    """Pictures in their order, with their classes, for validation; of several ranks, each shows rows of its own."""
 
     def __init__(self, pictures: Pictures, targets: np.ndarray, batch_size: int) -> None:
         self.pictures, self.targets, self.batch_size = pictures, np.asarray(targets), batch_size
-        self.rows = np.arange(len(pictures))
+        self.rank, self.ranks = 0, 1
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return -(-len(self._rows) // self.batch_size)
+
+    @property
+    def _rows(self) -> np.ndarray:
+        return np.arange(len(self.pictures))[self.rank :: self.ranks]
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        for start in range(0, len(self.rows), self.batch_size):
-            rows = self.rows[start : start + self.batch_size]
+        mine = self._rows
+        for start in range(0, len(mine), self.batch_size):
+            rows = mine[start : start + self.batch_size]
             yield {
                 "pixels": torch.from_numpy(self.pictures.take(rows)),
                 "targets": torch.from_numpy(self.targets[rows]),

@@ -16,17 +16,17 @@ import torch
 
 from fusionfer.exceptions import DeviceMemoryError, ExtractionInterrupted, ModelError
 from fusionfer.training._learner import Learner
-from fusionfer.training._lightning import SIGTERMException, TorchCheckpointIO, pl
+from fusionfer.training._lightning import DDPStrategy, LightningEnvironment, SIGTERMException, TorchCheckpointIO, pl
 from fusionfer.training._recipe import Recipe
 from fusionfer.training._schedules import has_ended
 
-__all__ = ["fit_learner", "read_state"]
+__all__ = ["fit_learner", "goes_on", "read_state", "unfinished"]
 
 _ANEW = "To begin anew delete it, or train with resume=False (--restart)."
 
 
 def fit_learner(
-    learner: Learner, loaders: tuple[Any, Any], state: Path, *, device: torch.device, recipe: Recipe
+    learner: Learner, loaders: tuple[Any, Any], state: Path, *, device: torch.device, recipe: Recipe, ranks: int = 1
 ) -> None:
     """Train until the recipe's end, or the early stop.
 
@@ -39,6 +39,9 @@ def fit_learner(
         File that each epoch replaces, and that training goes on from where it exists.
     device : torch.device
     recipe : Recipe
+    ranks : int
+        More than one where this process is one of so many that share each batch and are connected already, with
+        ``LOCAL_RANK`` in its environment.
 
     Raises
     ------
@@ -50,17 +53,19 @@ def fit_learner(
         If the process was told to stop by SIGTERM.
     """
     resumes = state.exists()
-    if resumes:
-        learner.on_load_checkpoint(read_state(state))
-        if has_ended(recipe, learner.history):  # killed between the last epoch and what comes after it
-            return
+    if not goes_on(learner, state, recipe):
+        return
     accelerator = {"cuda": "gpu", "mps": "mps"}.get(device.type, "cpu")
     # The caller's random state is left as it was: dropout is seeded in every step.
     devices = [device.index or 0] if device.type == "cuda" else []
+    plugins: list[Any] = [_WholeFile()]
+    together: dict[str, Any] = {"devices": devices or 1}
+    if ranks > 1:  # statistics of batch norm are shared by the learner: validation has not as many steps in each rank
+        together = {"devices": ranks, "strategy": DDPStrategy(broadcast_buffers=False)}
+        plugins.append(LightningEnvironment())
     with _quiet(), _named_ends(learner.name), torch.random.fork_rng(devices=devices):
         trainer = pl.Trainer(
             accelerator=accelerator,
-            devices=devices or 1,
             precision=recipe.precision,  # type: ignore[arg-type]
             max_epochs=recipe.epochs,
             gradient_clip_val=recipe.clip or None,
@@ -69,7 +74,8 @@ def fit_learner(
                     state.parent, state.stem, save_on_train_epoch_end=True, enable_version_counter=False
                 )
             ],
-            plugins=[_WholeFile()],
+            plugins=plugins,
+            **together,
             default_root_dir=state.parent,
             num_sanity_val_steps=0,
             logger=False,
@@ -78,6 +84,13 @@ def fit_learner(
             use_distributed_sampler=False,
         )
         trainer.fit(learner, *loaders, ckpt_path=state if resumes else None, weights_only=True)
+
+
+def goes_on(learner: Learner, state: Path, recipe: Recipe) -> bool:
+    """Tell whether there is something left to train; the learner is given the history that stands in `state`."""
+    if state.exists():
+        learner.on_load_checkpoint(read_state(state))
+    return not has_ended(recipe, learner.history)  # else killed between the last epoch and what comes after it
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -99,12 +112,17 @@ def read_state(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
+def unfinished(path: Path) -> Path:
+    """Return the file that is written before it takes the name `path`."""
+    return path.with_name(f".{path.name}.part")
+
+
 class _WholeFile(TorchCheckpointIO):
     """Writes beside the file and renames, and reads with ``weights_only``; Lightning's moves files across folders."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         path = Path(path)
-        part = path.with_name(f".{path.name}.part")
+        part = unfinished(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:

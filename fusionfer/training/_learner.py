@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from fusionfer.exceptions import NonFiniteFeaturesError
@@ -47,6 +47,8 @@ class Learner(pl.LightningModule):
     best : dict of str to Tensor
         Weights of the best epoch, on the CPU. They are kept in the one file with all else, so that no kill can leave a
         best epoch beside a history that does not know it.
+    ranks : int
+        How many processes share each batch; more than one are connected by `torch.distributed`.
     """
 
     def __init__(
@@ -69,6 +71,11 @@ class Learner(pl.LightningModule):
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
         self._sums = {"train": torch.zeros(3), "validation": torch.zeros(3)}
+        self.ranks = 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind who is told: another process cannot call them."""
+        return {**super().__getstate__(), "progress": None, "say": None}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; the learning rate is set anew in each step, so there is no scheduler."""
@@ -105,11 +112,11 @@ class Learner(pl.LightningModule):
             if self.recipe.mixup:
                 picture = mix(picture, batch["partners"], share)
         logits = self.network(picture.contiguous(memory_format=torch.channels_last)).float()
-        targets = batch["targets"]
-        loss = self._loss(logits, targets)
+        targets, whole = batch["targets"][: len(logits)], batch.get("whole")
+        loss = self._loss(logits, targets, whole)
         if self.recipe.mixup:
-            loss = share * loss + (1.0 - share) * self._loss(logits, targets[batch["partners"]])
-        self._count("train", loss, logits, targets)
+            loss = share * loss + (1.0 - share) * self._loss(logits, batch["targets"][batch["partners"]], whole)
+        self._count("train", loss, logits, targets, len(targets) if whole is None else len(whole) / self.ranks)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Tensor], index: int) -> None:
@@ -118,12 +125,14 @@ class Learner(pl.LightningModule):
             self._follow(self.current_epoch * int(self.trainer.num_training_batches) + index)
         if self.progress is not None:
             steps = int(self.trainer.num_training_batches)
-            size = len(batch["targets"])
+            size = len(batch.get("whole", batch["targets"]))
             done = (self.current_epoch * steps + index + 1) * size
             self.progress(done, self.recipe.epochs * steps * size, self.name)
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to count."""
+        """Begin to count, and let all processes judge the same network."""
+        if self.ranks > 1:
+            self._share_statistics()
         self._sums["validation"] = torch.zeros(3, device=self.device)
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
@@ -131,7 +140,8 @@ class Learner(pl.LightningModule):
         (picture,) = views(batch["pixels"], self.recipe, "none")
         network = self.network if self.average is None else self.average
         logits = network(picture.contiguous(memory_format=torch.channels_last)).float()
-        self._count("validation", functional.cross_entropy(logits, batch["targets"]), logits, batch["targets"])
+        targets = batch["targets"]
+        self._count("validation", functional.cross_entropy(logits, targets), logits, targets, len(targets))
 
     def on_train_epoch_end(self) -> None:
         """Write the epoch down, keep its weights where it is the best, and say whether it was the last."""
@@ -140,6 +150,8 @@ class Learner(pl.LightningModule):
             "rate": self.trainer.optimizers[0].param_groups[0]["lr"],
         }
         for split in ("train", "validation"):
+            if self.ranks > 1:  # then all write down the same, and decide the same
+                distributed.all_reduce(self._sums[split])
             sums = self._sums[split].tolist()
             row[f"{split}_loss"], row[f"{split}_accuracy"] = sums[0] / sums[2], sums[1] / sums[2]
         if not all(math.isfinite(value) for value in row.values()):
@@ -169,16 +181,38 @@ class Learner(pl.LightningModule):
         """Take it back."""
         self.history, self.best = list(checkpoint["history"]), dict(checkpoint["best"])
 
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def _loss(self, logits: Tensor, targets: Tensor, whole: Tensor | None = None) -> Tensor:
+        """Return the mean loss; of a part of `whole`, such that the mean over all ranks is the mean of the whole batch.
+
+        The gradients of the ranks are averaged as if all had the same number of pictures.
+        """
         weights = None if self.class_weights is None else self.class_weights.to(logits.device)
-        return functional.cross_entropy(logits, targets, weights, label_smoothing=self.recipe.label_smoothing)
+        loss = functional.cross_entropy(logits, targets, weights, label_smoothing=self.recipe.label_smoothing)
+        if whole is None:
+            return loss
+        if weights is None:
+            return loss * (self.ranks * len(targets) / len(whole))
+        return loss * (self.ranks * weights[targets].sum() / weights[whole].sum())
 
     @torch.no_grad()
-    def _count(self, split: str, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Add to loss, hits and number of pictures, on the device: nothing waits for it."""
-        n = len(targets)
+    def _count(self, split: str, loss: Tensor, logits: Tensor, targets: Tensor, n: float) -> None:
+        """Add to loss (which stands for `n`), hits and number of pictures, on the device: nothing waits for it."""
         hits = (logits.argmax(dim=1) == targets).sum()
-        self._sums[split] += torch.stack([loss.detach() * n, hits.float(), loss.new_tensor(float(n))])
+        self._sums[split] += torch.stack([loss.detach() * n, hits.float(), loss.new_tensor(float(len(targets)))])
+
+    @torch.no_grad()
+    def _share_statistics(self) -> None:
+        """Take the mean over all ranks of what batch norm has seen; where it is synchronised, nothing changes.
+
+        It is a linear function of the batches, and so is its moving average: once an epoch is as good as in each step.
+        """
+        networks = [network for network in (self.network, self.average) if network is not None]
+        mine = [one for network in networks for one in network.buffers() if one.is_floating_point()]
+        if mine:
+            every = torch.cat([one.double().flatten() for one in mine])
+            distributed.all_reduce(every)
+            for one, mean in zip(mine, (every / self.ranks).split([one.numel() for one in mine]), strict=True):
+                one.copy_(mean.view_as(one))
 
     @torch.no_grad()
     def _follow(self, step: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,11 @@ class Pictures:
                 self._kept[i] = pixels
 
     def __len__(self) -> int:
-        return len(self.faces)
+        return len(self.digests)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the faces behind where their pixels are kept: a process that trains on them needs no more."""
+        return self.__dict__ if self._kept is None else {**self.__dict__, "faces": None}
 
     def take(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return pictures, uint8 of shape (len(rows), channels, size, size)."""

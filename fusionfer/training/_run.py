@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ class Run:
     parts: Mapping[str, Part]
     out: Path
     device: torch.device
+    devices: int = 1
 
     @property
     def name(self) -> str:
@@ -188,8 +190,8 @@ class Run:
 
     def _trained(self, progress: Progress | None, say: Any) -> tuple[Any, list[Any]]:
         """Return the network with the weights of its best epoch, and the history."""
-        from fusionfer.training._fitting import fit_learner  # Lightning takes seconds, which predicting does not need
-        from fusionfer.training._learner import Learner
+        from fusionfer.training._learner import Learner  # Lightning takes seconds, which predicting does not need
+        from fusionfer.training._ranks import fit_on_ranks
 
         recipe = self.recipe
         train, validation = self.parts["train"], self.parts["validation"]
@@ -214,11 +216,12 @@ class Run:
             progress=progress,
             say=say,
         )
+        epoch = partial(getattr, learner, "current_epoch")  # a lambda could not go to another process
         loaders = (
-            TrainingBatches(train.pictures, train.targets, recipe, self.seed, lambda: learner.current_epoch),
+            TrainingBatches(train.pictures, train.targets, recipe, self.seed, epoch),
             ViewingBatches(validation.pictures, validation.targets, recipe.batch_size),
         )
-        fit_learner(learner, loaders, self._state, device=self.device, recipe=recipe)
+        fit_on_ranks(learner, loaders, self._state, device=self.device, recipe=recipe, ranks=self.devices)
         network.load_state_dict(learner.best)
         return network, learner.history
 

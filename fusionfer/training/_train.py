@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import distributed
 
 from fusionfer.ensembles import average, find_weights
 from fusionfer.exceptions import ExtractionInterrupted, ModelError
@@ -57,6 +60,7 @@ def train(
     score_test: bool = False,
     resume: bool = True,
     device: str = "auto",
+    devices: int = 1,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
@@ -86,6 +90,9 @@ def train(
         Go on where an interrupted training of the same settings in `out` was; else begin anew.
     device : str
         ``auto``, or a device of torch.
+    devices : int
+        How many devices of that kind share each batch, each with a process of its own: GPUs, or processes on the CPU.
+        The batch stays as large as the recipe says, and a training can go on with another number of them.
     progress, say : callable, optional
         Called as ``progress(done, total, what)``, and with a sentence after each epoch.
     stop : threading.Event, optional
@@ -100,8 +107,8 @@ def train(
     Raises
     ------
     UnknownNameError, ModelError
-        If there is no such network, recipe or key, values are not allowed, or `out` holds a training with other
-        settings.
+        If there is no such network, recipe or key, values are not allowed, `out` holds a training with other
+        settings, there are not as many devices, or one of their processes dies.
     DataError
         If the splits cannot be trained on.
     WeightsError, WeightsUnavailableError
@@ -123,7 +130,12 @@ def train(
         chosen.settings(one)
     where, device_ = Path(out), find_device(device)
     progress = _watched(progress, stop)
+    _check_devices(devices, device_)
     split, notes = divide(faces, chosen.holdout, seed, test=score_test)
+    share = min(chosen.batch_size, *(len(split[which]) for which in ("train", "validation")))
+    if share < devices:
+        msg = f"{devices} devices have no picture each: a batch, or the split validation, has {share}. Take fewer."
+        raise ModelError(msg)
     classes = split["train"].classes
     trained: list[TrainedNetwork] = []
     parts: dict[str, Part] = {}
@@ -132,13 +144,36 @@ def train(
         if not parts or parts["train"].pictures.size != size:
             parts = {which: Part.read(some, classes, size, progress) for which, some in split.items()}
         for one in optimizers:
-            run = Run(name, one, settled[name], seed, classes, parts, where, device_)
+            run = Run(name, one, settled[name], seed, classes, parts, where, device_, devices)
             trained.append(run.result(resume=resume, progress=progress, say=say, data=faces.name))
     notes = (*notes, *_copies(parts))
     if chosen.average and len(trained) > 1:
         trained.append(_averaged(trained, parts, classes))
     report = report_training(where, chosen, trained, parts, notes)
     return TrainingResult(tuple(trained), classes, report, notes)
+
+
+def _check_devices(devices: int, device: torch.device) -> None:
+    """Refuse numbers of devices that are not there."""
+    if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
+        msg = f"devices (--devices) must be a whole number from 1, got {devices!r}."
+        raise ModelError(msg)
+    if devices == 1:
+        return
+    if device.type == "mps" or not distributed.is_available():
+        why = "mps is a single device" if device.type == "mps" else "this torch was built without torch.distributed"
+        msg = f"devices (--devices) must be 1 here, got {devices}: {why}."
+        raise ModelError(msg)
+    if device.index is not None:
+        msg = (
+            f"{devices} devices are the first {devices} of their kind: give device {device.type!r} instead of "
+            f"'{device}', and choose GPUs by CUDA_VISIBLE_DEVICES."
+        )
+        raise ModelError(msg)
+    there, what = (torch.cuda.device_count(), "GPUs") if device.type == "cuda" else (os.cpu_count() or 1, "CPU cores")
+    if devices > there:
+        msg = f"devices (--devices) is at most the number of {what}, {there} here, got {devices}."
+        raise ModelError(msg)
 
 
 def _watched(progress: Progress | None, stop: threading.Event | None) -> Progress | None:

@@ -53,6 +53,7 @@ def test_find_is_by_id(toolkit):
         (["d", "a", "b"], {"changed": ("a",)}, "images: 1 new, 1 changed, 1 removed"),
         (["c", "b", "a"], {}, "the same images with other order"),
         (["a", "b", "c"], {"labels": "sad"}, "the same images with other labels"),
+        (["c", "b"], {"labels": "sad"}, "images: 1 removed; those in both with other labels"),
         (["b", "a", "c"], {"splits": "test", "groups": "S1"}, "the same images with other splits, groups, order"),
     ],
 )

@@ -14,7 +14,7 @@ from fusionfer import __version__, exceptions
 from fusionfer.cli import cli as root
 from fusionfer.exceptions import DataError, ExtractionInterrupted, LeakError, StoreFullError
 
-VERBS = ["demo", "extract", "train", "heads", "fit", "evaluate", "predict", "info", "cache"]
+VERBS = ["demo", "audit", "extract", "train", "heads", "fit", "evaluate", "predict", "info", "cache"]
 
 
 def process(*arguments, code=None):

@@ -30,6 +30,14 @@ def batches(n=20, *, epoch=0, seed=0, targets=None, **keys):
     return shown
 
 
+def shared(rank, ranks, n=20, **keys):
+    """Batches of one of several ranks."""
+    recipe = read_recipe({"batch_size": 7, **keys})
+    made = TrainingBatches(Numbers(n), np.arange(n) % 3, recipe, 0, lambda: 2)
+    made.rank, made.ranks = rank, ranks
+    return list(made)
+
+
 def equal(one, other):
     return all(
         a.keys() == b.keys() and all(torch.equal(torch.as_tensor(a[k]), torch.as_tensor(b[k])) for k in a)
@@ -114,3 +122,47 @@ def test_viewing_keeps_the_order_and_shows_all():
     whole = ViewingBatches(Numbers(7), np.arange(7), 3)
     assert [b["pixels"].tolist() for b in whole] == [[0, 1, 2], [3, 4, 5], [6]]
     assert len(whole) == 3
+
+
+@pytest.mark.parametrize("balance", ["none", "sampler"])
+def test_ranks_share_each_batch(balance):
+    """Of three ranks each has its rows of the same batch, seven pictures as 3, 2 and 2; none twice, none left out."""
+    whole = shared(0, 1, balance=balance)
+    parts = [shared(rank, 3, balance=balance) for rank in range(3)]
+    assert [len(part) for part in parts] == [len(whole)] * 3
+    for step, batch in enumerate(whole):
+        for rank, part in enumerate(parts):
+            assert all(torch.equal(part[step][k], batch[k][rank::3]) for k in ("pixels", "targets", "draws"))
+            assert torch.equal(part[step]["whole"], batch["targets"])
+    assert len(parts[0][0]["pixels"]) == 3
+
+
+def test_ranks_mix_as_one_process_does():
+    """Each own picture has the same partner, of whatever rank, with the same changes; the share is the same."""
+    whole = shared(0, 1, mixup=0.5)
+    for rank in range(3):
+        for one, batch in zip(shared(rank, 3, mixup=0.5), whole, strict=True):
+            assert one["share"] == batch["share"]
+            for k in ("pixels", "targets", "draws"):
+                assert torch.equal(one[k][: len(one["partners"])], batch[k][rank::3])
+                assert torch.equal(one[k][one["partners"]], batch[k][batch["partners"]][rank::3])
+
+
+def test_ranks_drop_different_units():
+    """Dropout has another seed in each rank; the first has that of a single process."""
+    seeds = [[batch["seed"] for batch in shared(rank, max(rank + 1, 1))] for rank in range(3)]
+    assert seeds[0] == [batch["seed"] for batch in shared(0, 3)]
+    assert len({seed for one in seeds for seed in one}) == 6
+
+
+def test_ranks_view_each_picture_once():
+    """Seven pictures for three ranks: none is shown twice to fill a batch."""
+    shown = []
+    for rank in range(3):
+        one = ViewingBatches(Numbers(7), np.arange(7), 2)
+        one.rank, one.ranks = rank, 3
+        found = list(one)
+        assert len(found) == len(one)
+        assert all(torch.equal(batch["pixels"], batch["targets"]) for batch in found)
+        shown += torch.cat([batch["pixels"] for batch in found]).tolist()
+    assert sorted(shown) == list(range(7))

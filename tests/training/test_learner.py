@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 from fusionfer.exceptions import NonFiniteFeaturesError
-from fusionfer.training import read_recipe
+from fusionfer.training import _learner, read_recipe
 from fusionfer.training._augmentation import DRAWS, normalise
+from fusionfer.training._batches import TrainingBatches
 from fusionfer.training._learner import Learner
 
 
@@ -194,3 +195,48 @@ def test_the_history_and_the_best_weights():
     assert one.history[0]["train_loss"] == 1.5
     assert one.history[0]["validation_accuracy"] == 0.5
     torch.testing.assert_close(one.best["0.weight"], one.network[0].weight.detach() - 2.0)
+
+
+class Pixels:
+    """Stands for `Pictures`."""
+
+    def __len__(self):
+        return 8
+
+    def take(self, rows):
+        return np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8), dtype=np.uint8)[rows]
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.0, 2.0])])
+@pytest.mark.parametrize("keys", [{}, {"mixup": 0.5, "label_smoothing": 0.1, "rotation": 20.0, "flip": 0.5}])
+def test_the_mean_gradient_of_ranks_is_that_of_the_whole_batch(weights, keys):
+    """Seven pictures on three ranks: gradient and sums are those of one process, with weights, mixup and smoothing."""
+
+    def trained(rank, ranks):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).double()
+        network.register_forward_pre_hook(lambda module, given: (given[0].double(),))
+        one = learner(network=network, class_weights=weights, batch_size=7, **keys)
+        batches = TrainingBatches(Pixels(), np.arange(8) % 3, one.recipe, 0, lambda: 0)
+        batches.rank, batches.ranks, one.ranks = rank, ranks, ranks
+        one.training_step(next(iter(batches)), 0).backward()
+        return torch.cat([weight.grad.flatten() for weight in network.parameters()]), one._sums["train"]
+
+    gradient, sums = trained(0, 1)
+    gradients, each = zip(*(trained(rank, 3) for rank in range(3)), strict=True)
+    torch.testing.assert_close(torch.stack(gradients).mean(0), gradient, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(torch.stack(each).sum(0), sums)
+    assert sums[2] == 7
+
+
+def test_ranks_agree_on_the_statistics_of_batch_norm(monkeypatch):
+    """Of the network and its average they become the mean over all ranks; weights and counters stay."""
+    one = learner(ema=0.9)
+    one.ranks = 2
+    before = {name: value.clone() for name, value in one.state_dict().items()}
+    monkeypatch.setattr(_learner.distributed, "all_reduce", lambda mine: mine.add_(3.0))
+    one.on_validation_epoch_start()
+    for name, value in one.state_dict().items():
+        expected = (before[name] + 3) / 2 if "running" in name else before[name]
+        assert torch.equal(value, expected), name
+    assert sum("running" in name for name in before) == 4

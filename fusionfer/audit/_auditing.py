@@ -1,0 +1,193 @@
+"""Copies, divided persons, blank pictures and uneven classes of one data set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fusionfer.audit._looking import look
+from fusionfer.images import SPLITS, FaceSet
+
+__all__ = ["Audit", "Copies", "audit"]
+
+#: A picture whose values span less than this, of 255, shows nothing.
+BLANK_SPAN = 8
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Samples that show the same picture.
+
+    Attributes
+    ----------
+    ids, labels, splits : tuple of str
+        One entry a sample; labels and splits are empty where unknown.
+    """
+
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+
+    @property
+    def crosses(self) -> bool:
+        """Whether they stand in more than one split."""
+        return len(set(self.splits)) > 1
+
+    @property
+    def conflicts(self) -> bool:
+        """Whether they have more than one label."""
+        return len(set(self.labels) - {""}) > 1
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in a data set.
+
+    Attributes
+    ----------
+    name : str
+        Of the data set.
+    n_samples : int
+    counts : dict of str to dict of str to int
+        Samples of each split and label; "" where unknown.
+    copies : tuple of Copies
+        Exact copies by decoded pixels: those across splits first, then those with several labels, then the largest.
+    persons : dict of str to dict of str to int
+        Groups that stand in more than one split: samples in each.
+    blank : tuple of str
+        Ids of pictures that show nothing.
+    leaked : dict of str to tuple of str
+        Ids of the validation and test samples whose picture, or whose person, stands in an earlier split too (train for
+        validation, both for test): those that make figures too good.
+    unreadable : tuple of (str, str)
+        Id and reason of those that cannot be read, and of those that the reader left out.
+    """
+
+    name: str
+    n_samples: int
+    counts: dict[str, dict[str, int]]
+    copies: tuple[Copies, ...]
+    persons: dict[str, dict[str, int]]
+    leaked: dict[str, tuple[str, ...]]
+    blank: tuple[str, ...]
+    unreadable: tuple[tuple[str, str], ...]
+
+    @property
+    def leaks(self) -> bool:
+        """Whether anything stands in more than one split."""
+        return bool(self.leaked)
+
+    @property
+    def imbalance(self) -> dict[str, float]:
+        """Size of the largest class of each split over that of its smallest; splits without labels have none."""
+        ratios = {}
+        for split, labels in self.counts.items():
+            sizes = [size for label, size in labels.items() if label]
+            if sizes:
+                ratios[split] = max(sizes) / min(sizes)
+        return ratios
+
+    def describe(self) -> dict[str, Any]:
+        """All of it, as JSON knows it."""
+        return {
+            "name": self.name,
+            "n_samples": self.n_samples,
+            "counts": self.counts,
+            "imbalance": self.imbalance,
+            "leaks": self.leaks,
+            "leaked": {split: list(ids) for split, ids in self.leaked.items()},
+            "copies": [
+                {"ids": list(one.ids), "labels": list(one.labels), "splits": list(one.splits)} for one in self.copies
+            ],
+            "persons": self.persons,
+            "blank": list(self.blank),
+            "unreadable": [{"id": one, "reason": reason} for one, reason in self.unreadable],
+        }
+
+
+def audit(faces: FaceSet, progress: Progress | None = None) -> Audit:
+    """Look at every picture of a data set once, and say what is wrong with it.
+
+    Copies are found by their decoded pixels, so a picture that was stored in another lossless format, or as RGB with
+    equal channels, is a copy. Pictures that were shifted, rescaled or stored as JPEG again are not found.
+
+    Parameters
+    ----------
+    faces : FaceSet
+    progress : callable, optional
+        ``progress(done, total, what)``.
+
+    Returns
+    -------
+    Audit
+
+    Examples
+    --------
+    >>> from fusionfer.images import generate_faces
+    >>> found = audit(generate_faces(3, takes=1, size=48))
+    >>> found.n_samples, found.leaks, found.copies
+    (21, False, ())
+    """
+    looks = look(faces, progress)
+    copies = _same(looks.digests)
+    divided = _divided(faces.groups, faces.splits)
+    blank = np.flatnonzero((looks.spans >= 0) & (looks.spans < BLANK_SPAN))
+    return Audit(
+        name=faces.name,
+        n_samples=len(faces),
+        counts=_counts(faces),
+        copies=tuple(_sorted([_described(faces, rows) for rows in copies])),
+        persons={str(faces.groups[rows[0]]): dict(Counter(faces.splits[rows].tolist())) for rows in divided},
+        leaked=_leaked(faces, [*copies, *divided]),
+        blank=tuple(faces.ids[blank].tolist()),
+        unreadable=(*faces.skipped, *((str(faces.ids[i]), reason) for i, reason in looks.unreadable)),
+    )
+
+
+def _counts(faces: FaceSet) -> dict[str, dict[str, int]]:
+    """Samples by split and label, splits in their own order."""
+    counts = Counter(zip(faces.splits.tolist(), faces.labels.tolist(), strict=True))
+    order = [split for split in ("", *SPLITS) if split in {one for one, _ in counts}]
+    return {split: {label: n for (one, label), n in sorted(counts.items()) if one == split} for split in order}
+
+
+def _same(values: np.ndarray) -> list[np.ndarray]:
+    """Rows that share a value which is not empty, two at least, in the order of the rows."""
+    order = np.argsort(values, kind="stable")
+    ends = np.flatnonzero(values[order][1:] != values[order][:-1]) + 1
+    parts = np.split(order, ends)
+    return sorted((rows for rows in parts if len(rows) > 1 and values[rows[0]]), key=lambda rows: int(rows[0]))
+
+
+def _divided(groups: np.ndarray, splits: np.ndarray) -> list[np.ndarray]:
+    """Rows of each group that stands in more than one split."""
+    return [rows for rows in _same(groups) if len(set(splits[rows].tolist()) - {""}) > 1]
+
+
+def _described(faces: FaceSet, rows: np.ndarray) -> Copies:
+    return Copies(*(tuple(getattr(faces, name)[rows].tolist()) for name in ("ids", "labels", "splits")))
+
+
+def _sorted(copies: list[Copies]) -> list[Copies]:
+    return sorted(copies, key=lambda one: (not one.crosses, not one.conflicts, -len(one.ids)))
+
+
+def _leaked(faces: FaceSet, units: list[np.ndarray]) -> dict[str, tuple[str, ...]]:
+    """Samples that belong to a unit of which an earlier split has a part."""
+    order = {split: number for number, split in enumerate(SPLITS)}
+    number = np.array([order.get(split, -1) for split in faces.splits.tolist()])
+    late = np.zeros(len(faces), dtype=bool)
+    for rows in units:
+        known = rows[number[rows] >= 0]
+        late[known] |= number[known] > number[known].min(initial=len(SPLITS))
+    return {
+        split: tuple(faces.ids[late & (faces.splits == split)].tolist())
+        for split in SPLITS[1:]
+        if np.any(late & (faces.splits == split))
+    }

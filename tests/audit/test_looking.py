@@ -1,0 +1,76 @@
+"""One look at each picture: digests of pixels, spans, and what cannot be read."""
+
+import hashlib
+
+import cv2
+import numpy as np
+import pytest
+
+from fusionfer.audit._looking import look, pixel_digest
+from fusionfer.images import read_faces
+
+
+def picture(seed=0, shape=(8, 9)):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def written(root, **pictures):
+    """Class folder "happy" of the named pictures: pixels are encoded by the ending, bytes are written as they are."""
+    (root / "happy").mkdir(parents=True)
+    for name, pixels in pictures.items():
+        stem, kind = name.rsplit("_", 1)
+        path = root / "happy" / f"{stem}.{kind}"
+        path.write_bytes(pixels if isinstance(pixels, bytes) else cv2.imencode(f".{kind}", pixels)[1].tobytes())
+    return read_faces(root)
+
+
+def test_the_digest_is_of_shape_and_pixels():
+    """As the formula says, written out; another shape of the same bytes is another picture."""
+    pixels = picture()
+    assert pixel_digest(pixels) == hashlib.sha256(b"(8, 9)" + pixels.tobytes()).hexdigest()
+    assert pixel_digest(pixels.reshape(9, 8)) != pixel_digest(pixels)
+
+
+def test_equal_channels_are_grey():
+    """RGB with three equal channels has the digest of the grey picture; with one other value it has not."""
+    pixels = picture()
+    rgb = np.repeat(pixels[..., None], 3, axis=2)
+    assert pixel_digest(rgb) == pixel_digest(pixels)
+    rgb[0, 0, 2] ^= 1
+    assert pixel_digest(rgb) != pixel_digest(pixels)
+
+
+def test_formats_do_not_count(tmp_path):
+    """One picture as PNG and as BMP has one digest; a JPEG of it has another."""
+    pixels = picture(shape=(16, 16))
+    looks = look(written(tmp_path, a_png=pixels, b_bmp=pixels, c_jpg=pixels))
+    assert looks.digests[0] == looks.digests[1] == pixel_digest(pixels).encode()
+    assert looks.digests[2] != looks.digests[0]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "span"),
+    [
+        (np.full((20, 20), 7, np.uint8), 0),
+        (np.repeat(np.arange(100, dtype=np.uint8), 4).reshape(20, 20), 98),
+        (np.where(np.arange(400).reshape(20, 20) < 3, 255, 9).astype(np.uint8), 0),
+        (np.where(np.arange(400).reshape(20, 20) < 5, 255, 9).astype(np.uint8), 246),
+    ],
+)
+def test_spans_leave_out_a_hundredth(tmp_path, pixels, span):
+    """Between the darkest and the brightest but a hundredth on either side; three bright dots of 400 do not count."""
+    assert look(written(tmp_path, a_png=pixels)).spans.tolist() == [span]
+
+
+def test_what_cannot_be_read_is_listed(tmp_path):
+    """A damaged picture has no digest and no span, and its reason; progress counts it."""
+    told = []
+    looks = look(
+        written(tmp_path, a_png=picture(), b_png=b"<html>404</html>"), progress=lambda *step: told.append(step)
+    )
+    assert looks.digests[1] == b""
+    assert looks.spans[1] == -1
+    ((at, reason),) = looks.unreadable
+    assert at == 1
+    assert "an HTML page" in reason
+    assert told == [(2, 2, "pictures")]
