@@ -14,8 +14,7 @@ from fusionfer.images import SPLITS, FaceSet
 
 __all__ = ["Audit", "Copies", "audit"]
 
-#: A picture whose values span less than this, of 255, shows nothing.
-BLANK_SPAN = 8
+_BLANK_SPAN = 8  # a picture whose values span less than this, of 255, shows nothing
 
 Progress = Callable[[int, int, str], None]
 
@@ -37,7 +36,7 @@ class Copies:
     @property
     def crosses(self) -> bool:
         """Whether they stand in more than one split."""
-        return len(set(self.splits)) > 1
+        return len(set(self.splits) - {""}) > 1
 
     @property
     def conflicts(self) -> bool:
@@ -80,7 +79,7 @@ class Audit:
 
     @property
     def leaks(self) -> bool:
-        """Whether anything stands in more than one split."""
+        """Whether any picture or person stands in more than one split."""
         return bool(self.leaked)
 
     @property
@@ -137,7 +136,7 @@ def audit(faces: FaceSet, progress: Progress | None = None) -> Audit:
     looks = look(faces, progress)
     copies = _same(looks.digests)
     divided = _divided(faces.groups, faces.splits)
-    blank = np.flatnonzero((looks.spans >= 0) & (looks.spans < BLANK_SPAN))
+    blank = np.flatnonzero((looks.spans >= 0) & (looks.spans < _BLANK_SPAN))
     return Audit(
         name=faces.name,
         n_samples=len(faces),

@@ -91,11 +91,11 @@ def views(pixels: Tensor, recipe: Recipe, tta: str) -> list[Tensor]:
 def mix(picture: Tensor, partners: Tensor, share: float) -> Tensor:
     """Mix each picture of a batch with another one [1]_: share x_i + (1 - share) x_j.
 
+    Pictures that follow behind as many as there are partners are only mixed in.
+
     References
     ----------
     .. [1] Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: beyond empirical risk minimization", ICLR 2018.
-
-    Pictures that follow behind as many as there are partners are only mixed in.
     """
     return share * picture[: len(partners)] + (1.0 - share) * picture[partners]
 

@@ -64,6 +64,12 @@ def test_the_later_split_leaks(splits, leaked):
     assert (found.leaked, found.leaks) == (leaked, bool(leaked))
 
 
+def test_a_sample_without_split_crosses_none():
+    """A copy of which no split is known stands in no other one."""
+    assert not Copies(("a", "b"), ("sad", "sad"), ("", "train")).crosses
+    assert Copies(("a", "b", "c"), ("sad",) * 3, ("", "train", "test")).crosses
+
+
 def test_a_divided_person_leaks_too():
     """Different pictures of one person on both sides: the person is named, her test samples leak."""
     found = audit(faces((1, "sad", "train", "ann"), (2, "sad", "test", "ann"), (3, "sad", "test", "bob")))

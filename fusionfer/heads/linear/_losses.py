@@ -123,17 +123,15 @@ class Binary:
         c = self.costs[r] * (y != 0)
         yf = y * f[0]
         yu = np.zeros_like(yf) if u is None else y * u[0]
-        m, rest = np.empty_like(yf), np.empty_like(yf)  # fresh memory for each sum would cost more than the sums
         ww, wp, pp = quadratic
 
         def evaluate(at: np.ndarray) -> Point:
             s, intercept = at
-            np.multiply(yu, s, out=m)
-            np.add(m, yf, out=m)
-            np.multiply(y, intercept, out=rest)
-            np.add(m, rest, out=m)
+            m = s * yu
+            m += yf
+            m += intercept * y
             value, a, h = self._point(m, c)
-            hu = np.multiply(h, yu, out=rest)
+            hu = h * yu
             value += 0.5 * (ww + s * (2.0 * wp + s * pp) + self.penalty * intercept**2)
             cross = _dot(hu, y)
             slope = np.array([wp + s * pp - _dot(a, yu), self.penalty * intercept - _dot(a, y)])
@@ -148,12 +146,9 @@ class Binary:
 
 def _squared_hinge(m: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Sum of c max(0, 1 - m)^2, minus its slopes, and its curvatures."""
-    short = np.subtract(1.0, m)
-    np.maximum(short, 0.0, out=short)
-    h = c * 2.0
-    a = h * short
-    h *= short > 0
-    return 0.5 * _dot(a, short), a, h
+    short = np.maximum(1.0 - m, 0.0)
+    a = 2.0 * c * short
+    return 0.5 * _dot(a, short), a, 2.0 * c * (short > 0)
 
 
 def _logistic(m: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
