@@ -24,6 +24,7 @@ HEAVY = {
     "click": {"cli"},
     "rich": {"cli"},
     "matplotlib": {"report"},
+    "jinja2": {"report"},
     "skops": {"persistence"},
     "xgboost": {"heads"},
     "cv2": {"images", "backbones"},
