@@ -1,7 +1,7 @@
 """The command line: one file per verb, each parses, makes one library call and echoes.
 
 Data go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a named error, 2 wrong usage, 3 done with
-skips, 4 leaks under --strict, 130 and 143 interrupted.
+skips, 4 leaks under --strict, 5 figures that contradict each other (check-claims), 130 and 143 interrupted.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from fusionfer.exceptions import ExtractionInterrupted, FusionferError, LeakErro
 
 from .audit import audit
 from .cache import cache
+from .check_claims import check_claims
 from .demo import demo
+from .eda import eda
 from .evaluate import evaluate
 from .extract import extract
 from .fit import fit
 from .heads import heads
 from .info import info
 from .predict import predict
+from .replay import replay
+from .report import report
 from .train import train
 from .wording import as_options
 
@@ -54,7 +58,9 @@ def cli() -> None:
     """
 
 
-for command in (demo, audit, extract, train, heads, fit, evaluate, predict, info, cache):
+for command in (
+    demo, eda, audit, extract, train, heads, fit, evaluate, report, predict, replay, check_claims, info, cache,
+):  # fmt: skip
     cli.add_command(command)
 
 

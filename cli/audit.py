@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import json_option, labels_option, max_pixels_option, quiet_option
+from .label_noise import judge_labels, noise_options, print_labels
+from .options import (
+    classes_option,
+    json_option,
+    labels_option,
+    manifest_options,
+    max_pixels_option,
+    quiet_option,
+    seed_option,
+)
 from .progress import progress_bar
 from .tables import print_json, print_table
 
@@ -18,39 +28,121 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @labels_option
+@classes_option
+@manifest_options
+@click.option(
+    "--near/--no-near",
+    default=True,
+    show_default=True,
+    help="Look for pictures that were shifted, scaled, mirrored, brightened or stored again; minutes for 36,000.",
+)
+@click.option(
+    "--sheet",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PNG",
+    help="Draw the worst groups of copies: across splits, with several labels, the largest.",
+)
 @click.option("--show", default=10, show_default=True, type=click.IntRange(0), help="Groups of copies that are listed.")
 @click.option("--strict", is_flag=True, help="Exit with 4 if a picture or a person stands in more than one split.")
+@click.option(
+    "--clean",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write splits that share no picture and no person, for extract, fit and evaluate --splits FILE.",
+)
+@click.option(
+    "--keep",
+    type=click.Choice(["test", "train"]),
+    default="test",
+    show_default=True,
+    help="--clean: of copies in several splits, keep those in the latest (test stays whole) or in the earliest.",
+)
+@click.option("--split", help="--clean: draw splits that divide no copies, where the data bring none: 70/30, 70/15/15.")
+@noise_options
 @max_pixels_option
+@seed_option
 @json_option
 @quiet_option
-def audit(data: Path, labels: Path | None, show: int, strict: bool, max_pixels: int, as_json: bool, quiet: bool) -> int:
+def audit(
+    data: Path,
+    labels: Path | None,
+    classes: str | None,
+    path_column: str | None,
+    label_column: str | None,
+    split_column: str | None,
+    group_column: str | None,
+    allow_outside_root: bool,
+    near: bool,
+    sheet: Path | None,
+    show: int,
+    strict: bool,
+    clean: Path | None,
+    keep: str,
+    split: str | None,
+    max_pixels: int,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+    **asked: Any,
+) -> int:
     """Find copies, leaks and blank pictures before anyone trains.
 
-    DATA is what fusionfer extract takes. Copies are pictures with equal pixels, whatever their files are called, within
-    a split and across splits; those across splits make figures too good.
+    DATA is what fusionfer extract takes. Exact copies are pictures with equal pixels, whatever their files are called;
+    near copies show one photograph, shifted, scaled, mirrored, brightened or stored again. Those across splits make
+    figures too good.
 
     \b
     Examples:
       fusionfer audit fer2013.zip
-      fusionfer audit faces/ --strict
+      fusionfer audit fer2013.zip --sheet copies.png
+      fusionfer audit faces/ --strict --no-near
       fusionfer audit faces/ --json > audit.json
+      fusionfer audit fer2013.zip --clean clean.csv
+      fusionfer audit faces/ --clean clean.csv --split 70/30
+      fusionfer audit fer2013.zip --votes fer2013new.csv --features features_cache/fer2013
     """
     from fusionfer.audit import audit as find
-    from fusionfer.images import read_faces
+    from fusionfer.audit import clean_splits, write_copies_sheet
+    from fusionfer.images import parse_classes, read_faces, write_split_file
 
-    faces = read_faces(data, labels=labels, max_pixels=max_pixels, on_error="skip")
+    if split is not None and clean is None:
+        msg = "--split draws splits for the file at --clean; name that, too."
+        raise click.UsageError(msg)
+    faces = read_faces(
+        data,
+        labels=labels,
+        classes=parse_classes(classes) if classes else None,
+        path_column=path_column,
+        label_column=label_column,
+        split_column=split_column,
+        group_column=group_column,
+        allow_outside_root=allow_outside_root,
+        max_pixels=max_pixels,
+        on_error="skip",
+    )
     for note in faces.notes:
         click.echo(f"fusionfer: {note}", err=True)
     with progress_bar(quiet) as progress:
-        found = find(faces, progress=progress)
+        found = find(faces, progress=progress, near=near)
+        labelled = judge_labels(faces, found, seed=seed, progress=progress, **asked)
+        cleaned = clean and clean_splits(faces, found, keep, split=split, seed=seed, progress=progress)
+    if sheet and (found.copies or found.near):
+        write_copies_sheet(sheet, faces, found)
+        click.echo(f"fusionfer: Wrote {sheet}.", err=True)
+    elif sheet:
+        click.echo(f"fusionfer: {sheet} was not written: there are no copies to draw.", err=True)
+    if clean and cleaned:
+        write_split_file(cleaned, clean)
+        click.echo(f"fusionfer: Wrote {clean}. {cleaned.describe()}", err=True)
     if as_json:
-        print_json(found.describe())
+        print_json({**found.describe(), **labelled.describe()})
     else:
-        _print(found, show)
+        _print(found, show, near)
+        print_labels(labelled, show)
     return 4 if strict and found.leaks else 0
 
 
-def _print(found: Audit, show: int) -> None:
+def _print(found: Audit, show: int, near: bool) -> None:
     labels = sorted({label for row in found.counts.values() for label in row})
     print_table(
         ["split", *[label or "no label" for label in labels], "all", "largest / smallest"],
@@ -65,30 +157,38 @@ def _print(found: Audit, show: int) -> None:
         ],
         title=f"{found.name}: {found.n_samples:,} samples",
     )
-    copies = found.copies
     rows = [
-        ["groups of copies (equal pixels)", f"{len(copies):,}", f"{sum(len(one.ids) for one in copies):,}"],
-        *[
-            [f"  {what}", f"{len(some):,}", f"{sum(len(one.ids) for one in some):,}"]
-            for what, some in (
-                ("in more than one split", [one for one in copies if one.crosses]),
-                ("with more than one label", [one for one in copies if one.conflicts]),
-            )
-        ],
+        *_counted("groups of copies (equal pixels)", found.copies),
+        *(_counted("groups of near copies", found.near) if near else []),
         ["persons in more than one split", f"{len(found.persons):,}", f"{sum(map(_total, found.persons.values())):,}"],
-        *[[f"{split} samples that leak", "", f"{len(ids):,}"] for split, ids in found.leaked.items()],
-        ["blank pictures", "", f"{len(found.blank):,}"],
-        ["unreadable pictures", "", f"{len(found.unreadable):,}"],
     ]
+    for split, ids in found.leaked.items():
+        rows.append([f"{split} samples that leak", "", f"{len(ids):,}"])
+        if near:
+            rows.append(["  by equal pixels", "", f"{len(found.leaked_exact.get(split, ())):,}"])
+    rows.append(["blank pictures", "", f"{len(found.blank):,}"])
+    rows.append(["unreadable pictures", "", f"{len(found.unreadable):,}"])
     print_table(["found", "groups", "samples"], rows)
-    if copies and show:
-        print_table(["copies", "labels", "splits"], [_row(one) for one in copies[:show]])
+    for name, groups in (("copies", found.copies), ("near copies", found.near)):
+        if groups and show:
+            changes = ["changes"] if name != "copies" else []
+            print_table([name, "labels", "splits", *changes], [_row(one, bool(changes)) for one in groups[:show]])
+
+
+def _counted(name: str, groups: Sequence[Copies]) -> list[list[str]]:
+    parts = (
+        (name, groups),
+        ("  in more than one split", [one for one in groups if one.crosses]),
+        ("  with more than one label", [one for one in groups if one.conflicts]),
+    )
+    return [[what, f"{len(some):,}", f"{sum(len(one.ids) for one in some):,}"] for what, some in parts]
 
 
 def _total(counts: dict[str, int]) -> int:
     return sum(counts.values())
 
 
-def _row(one: Copies) -> list[str]:
+def _row(one: Copies, changes: bool) -> list[str]:
     names = ", ".join(one.ids[:3]) + (f" and {len(one.ids) - 3} more" if len(one.ids) > 3 else "")
-    return [names, ", ".join(sorted(set(one.labels))), ", ".join(sorted(set(one.splits)))]
+    row = [names, ", ".join(sorted(set(one.labels))), ", ".join(sorted(set(one.splits)))]
+    return [*row, ", ".join(one.changes)] if changes else row

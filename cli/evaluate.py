@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import device_option, json_option, labels_option, quiet_option, trust_option
+from .options import device_option, json_option, labels_option, quiet_option, splits_option, trust_option
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 
@@ -40,7 +42,27 @@ _CHECKPOINT = ".safetensors"
     help="Checkpoints only: views of each picture to average.  [default: as it was trained]",
 )
 @labels_option
-@click.option("--classes", help="Checkpoints only: map or drop labels of DATA, as in 'anger=angry,contempt='.")
+@click.option(
+    "--map",
+    "--classes",
+    "classes",
+    metavar="OLD=NEW,...",
+    help="Another data set: map labels of CACHE or DATA to classes of the model, or drop them, as in "
+    "'happiness=happy,contempt='.",
+)
+@splits_option
+@click.option(
+    "--audit",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What fusionfer audit DATA --json printed: every figure is given without copies of what was trained on, too.",
+)
+@click.option(
+    "--votes",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="FER+'s fer2013new.csv, for faces of FER-2013: agreement with the annotators, and the ceiling of it.",
+)
 @device_option
 @json_option
 @trust_option
@@ -53,6 +75,9 @@ def evaluate(
     tta: str | None,
     labels: Path | None,
     classes: str | None,
+    split_file: Path | None,
+    audit: Path | None,
+    votes: Path | None,
     device: str,
     as_json: bool,
     trust: tuple[str, ...],
@@ -63,56 +88,93 @@ def evaluate(
     Everything follows from the confusion matrix: accuracy, precision, recall (= sensitivity), specificity, F1 (= Dice)
     and Jaccard per class, macro and weighted; balanced accuracy, and ROC AUC (one against the rest).
 
-    Rows that the model, or the weights that computed its features, were trained on are counted, and the overall figures
-    are given without them, too. The average of several checkpoints has weights that are found on the validation split.
+    Rows that the model, or the weights that computed its features, were trained on are counted (the very picture, equal
+    to the byte), and the overall figures are given without them, too. With --audit or --splits so are other copies of
+    these: pictures with the same pixels, or nearly. The average of several checkpoints has weights that are found on
+    the validation split.
 
     \b
     Examples:
       fusionfer evaluate features_cache/fer2013 --model fer2013.fusionfer
       fusionfer evaluate features_cache/fer2013 --model fer2013.fusionfer --split validation --report report/
+      fusionfer evaluate features_cache/fer2013 --model fer2013.fusionfer --audit audit.json
+      fusionfer evaluate features_cache/fer2013 --model fer2013.fusionfer --splits clean.csv
+      fusionfer evaluate features_cache/fer2013 --model fer2013.fusionfer --votes fer2013new.csv
+      fusionfer evaluate features_cache/ckplus --model fer2013.fusionfer --split all --map 'happiness=happy,contempt='
       fusionfer evaluate fer2013.zip --model resnet34.safetensors --model resnet50.safetensors --tta ten-crop
     """
-    from fusionfer.report import report_scores
+    from fusionfer.audit import read_copies
+    from fusionfer.images import parse_classes, read_ferplus, read_split_file
+    from fusionfer.reporting import read_audit, report_evaluation
 
+    known = {
+        "splits": None if split_file is None else read_split_file(split_file),
+        "copies": None if audit is None else read_copies(audit),
+    }
+    mapping = parse_classes(classes) if classes else None
     networks = [model.suffix == _CHECKPOINT for model in models]
     if all(networks):
-        result, of, more = _networks(data, models, split, tta, labels, classes, device, quiet)
+        result, of, more = _networks(data, models, split, tta, labels, mapping, known, device, quiet)
     else:
-        _refuse_mixtures(data, len(models), networks_only={"--tta": tta, "--labels": labels, "--classes": classes})
-        result, of, more = _model(data, models[0], split, trust)
+        _refuse_mixtures(data, len(models), networks_only={"--tta": tta, "--labels": labels})
+        result, of, more = _model(data, models[0], split, mapping, known, trust)
     name = " + ".join(model.name for model in models)
+    ceiling = None
+    if votes is not None:
+        said = {"predictions": result.y_pred, "labels": result.y_true}
+        ceiling = read_ferplus(votes).ceiling(result.scores.classes, result.ids, **said)
     page = None
     if report is not None:
-        page = report_scores(
+        page = report_evaluation(
             report,
-            result.scores,
+            result,
             title=f"{name} on {split} of {data.name}",
-            notes=result.notes,
-            data={"split": split, "model": name},
-            unseen=result.unseen_scores,
+            audit=None if audit is None else read_audit(audit),
+            commands=[shlex.join(["fusionfer", *sys.argv[1:]])],
+            notes=[] if ceiling is None else [ceiling.sentence()],
+            data={"model": name, **({} if ceiling is None else {"votes": ceiling.describe()})},
             **more,
         )
     if as_json:
         found = {"model": str(models[0]) if len(models) == 1 else [str(model) for model in models], "split": split}
         unseen = result.unseen_scores and result.unseen_scores.to_dict()
-        print_json({**found, **result.scores.to_dict(), "unseen": unseen, "notes": list(result.notes)})
+        clean = result.clean_scores and result.clean_scores.to_dict()
+        rows = {
+            "trained_on": int(result.seen.sum()),
+            "copies_of_trained_on": None if audit is None and split_file is None else int(result.leaked.sum()),
+        }
+        found = {**found, **result.scores.to_dict(), "rows": rows, "unseen": unseen, "clean": clean}
+        found |= {} if ceiling is None else {"votes": ceiling.describe()}
+        print_json({**found, "notes": list(result.notes)})
         return 0
     for note in result.notes:
         click.echo(f"fusionfer: {note}", err=True)
     _print_scores(result, f"{result.scores.n:,} rows of split {split}; {of}")
+    if ceiling is not None:
+        click.echo(f"{ceiling.sentence()}\n")
     if page is not None:
         click.echo(f"Report: {page}")
     return 0
 
 
-def _model(cache: Path, model: Path, split: str, trust: tuple[str, ...]) -> tuple[Evaluation, str, dict[str, Any]]:
+def _model(
+    cache: Path,
+    model: Path,
+    split: str,
+    mapping: dict[str, str] | None,
+    known: dict[str, Any],
+    trust: tuple[str, ...],
+) -> tuple[Evaluation, str, dict[str, Any]]:
     """Score a model on a cache; and what it is a score of, and what a report shows besides."""
-    from fusionfer.evaluation import evaluate, read_for_model, training_history
+    from fusionfer.evaluation import evaluate, read_for_model
     from fusionfer.persistence import load_model
 
     loaded = load_model(model, trust=trust)
-    result = evaluate(read_for_model(cache, loaded), loaded, split)
-    more = {"selection": loaded.selection, "history": training_history(loaded)}
+    features = read_for_model(cache, loaded)
+    result = evaluate(features, loaded, split, classes=mapping, **known)
+    if known["splits"] is not None:
+        features = features.resplit(known["splits"])  # for the report: evaluate wants them as they are
+    more = {"model": loaded, "features": features, "cache": str(cache)}
     return result, f"features {', '.join(loaded.blocks)}", more
 
 
@@ -122,19 +184,22 @@ def _networks(
     split: str,
     tta: str | None,
     labels: Path | None,
-    classes: str | None,
+    mapping: dict[str, str] | None,
+    known: dict[str, Any],
     device: str,
     quiet: bool,
 ) -> tuple[Evaluation, str, dict[str, Any]]:
     """Score checkpoints on a data set; likewise."""
-    from fusionfer.images import parse_classes, read_faces
+    from fusionfer.images import read_faces
+    from fusionfer.reporting import Album
     from fusionfer.training import evaluate_networks
 
-    faces = read_faces(data, labels=labels, classes=parse_classes(classes) if classes else None)
+    faces = read_faces(data, labels=labels, classes=mapping)
     with progress_bar(quiet) as progress:
-        found = evaluate_networks(faces, models, split, tta=tta, device=device, progress=progress)
+        found = evaluate_networks(faces, models, split, tta=tta, device=device, progress=progress, **known)
     names = ", ".join(model.name for model in models)
-    return found.evaluation, f"networks {names}" if len(models) > 1 else f"network {names}", {}
+    album = Album.of(faces, faces.ids, faces.labels, faces.splits)
+    return found.evaluation, f"networks {names}" if len(models) > 1 else f"network {names}", {"album": album}
 
 
 def _refuse_mixtures(data: Path, n: int, networks_only: dict[str, object]) -> None:
@@ -160,6 +225,9 @@ def _print_scores(result: Evaluation, first: str) -> None:
     tables = [class_table(scores), confusion_table(scores), overall_table(scores)]
     if result.unseen_scores is not None:
         tables.append(overall_table(result.unseen_scores)._replace(title="Overall, without rows that were trained on"))
+    if result.clean_scores is not None and result.leaked.any():
+        title = "Overall, without rows trained on and copies of them"
+        tables.append(overall_table(result.clean_scores)._replace(title=title))
     if scores.undefined:
         tables.append(undefined_table(scores))
     for table in tables:

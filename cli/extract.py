@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import (
+    classes_option,
     device_option,
     engine_option,
     labels_option,
     lock_option,
+    manifest_options,
     max_pixels_option,
     name_of,
     quiet_option,
     seed_option,
+    splits_option,
     wait_option,
 )
 from .progress import progress_bar
@@ -78,13 +81,10 @@ class _BatchSize(click.ParamType):
     help="Folder to keep features in.  [default: features_cache/<names of DATA and --labels>]",
 )
 @click.option("--split", help="Draw a split per label where the data bring none: 70/30, 80/20, 70/15/15.")
+@splits_option
 @labels_option
-@click.option("--classes", help="Map or drop labels, as in 'anger=angry,contempt='.")
-@click.option("--path-column", help="Column of a manifest that holds the paths, where its name is unusual.")
-@click.option("--label-column", help="Likewise for the labels.")
-@click.option("--split-column", help="Likewise for the splits.")
-@click.option("--group-column", help="Likewise for the groups (persons, sequences).")
-@click.option("--allow-outside-root", is_flag=True, help="Follow manifest paths that leave the data's own folder.")
+@classes_option
+@manifest_options
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),
@@ -129,6 +129,7 @@ def extract(
     size: int | None,
     cache: Path | None,
     split: str | None,
+    split_file: Path | None,
     labels: Path | None,
     classes: str | None,
     path_column: str | None,
@@ -161,11 +162,16 @@ def extract(
       fusionfer extract faces/ --split 70/30 --backbone resnet50 --level multi --level penultimate
       fusionfer extract fer2013.zip --size 48 --weights resnet34=r34.safetensors --weights resnet50=r50.pth
       fusionfer extract fer2013.zip --labels fer2013new.csv --classes contempt=
+      fusionfer extract fer2013.zip --splits clean.csv
       fusionfer extract fer2013.zip --device cuda --precision bf16 --batch-size auto
     """
     from fusionfer.extraction import extract_to_cache
-    from fusionfer.images import parse_classes, read_faces
+    from fusionfer.images import parse_classes, read_faces, read_split_file
 
+    if split is not None and split_file is not None:
+        msg = "--split draws splits, and --splits takes them from a file: give one of both."
+        raise click.UsageError(msg)
+    wanted = None if split_file is None else read_split_file(split_file)
     faces = read_faces(
         data,
         split=split,
@@ -180,6 +186,8 @@ def extract(
         on_error=on_error,
         max_pixels=max_pixels,
     )
+    if wanted is not None:
+        faces = wanted.apply(faces)
     for note in faces.notes if team is None or team.first else ():
         click.echo(f"fusionfer: {note}", err=True)
     folder = cache or Path("features_cache") / name_of(data, labels)

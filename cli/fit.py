@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .options import cache_argument, json_option, quiet_option, seed_option
+from .options import cache_argument, json_option, quiet_option, seed_option, splits_option
 from .progress import progress_bar
 from .settings import Setting, params_of_heads, set_option
 from .tables import print_json, print_report_table
@@ -45,6 +48,7 @@ from .tables import print_json, print_report_table
 @click.option(
     "--split", default="train", show_default=True, help="Rows to train and select on; several as train+validation."
 )
+@splits_option
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of the selection.")
 @click.option(
     "--scale",
@@ -67,11 +71,38 @@ from .tables import print_json, print_report_table
     type=click.FloatRange(0.0),
     help="The hybrid must beat every single block by more than this.",
 )
+@click.option(
+    "--rule",
+    type=click.Choice(["greater", "significant"]),
+    default="greater",
+    show_default=True,
+    help="significant: keep the hybrid only if tests say, too, that it beats every single block.",
+)
+@click.option(
+    "--alpha",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Level of these tests.",
+)
+@click.option(
+    "--test",
+    type=click.Choice(["auto", "5x2"]),
+    default="auto",
+    show_default=True,
+    help="auto: test what was fitted anyhow. 5x2: fit each candidate ten times more, for the combined F test.",
+)
 @click.option("--bundle", is_flag=True, help="Store the backbones' weights in the model.")
 @click.option(
     "--strict",
     is_flag=True,
     help="Exit with 4 when images or groups of the training rows are in other splits too, or test rows among them.",
+)
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write a page there that shows data, features and selection.",
 )
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(0), help="Folds side by side; 0: all cores.")
 @json_option
@@ -86,12 +117,17 @@ def fit(
     overwrite: bool,
     specs: str | None,
     split: str,
+    split_file: Path | None,
     folds: int,
     scale: str,
     scoring: str,
     min_gain: float,
+    rule: str,
+    alpha: float,
+    test: str,
     bundle: bool,
     strict: bool,
+    report: Path | None,
     jobs: int,
     as_json: bool,
     seed: int,
@@ -110,9 +146,11 @@ def fit(
 
     \b
     Examples:
-      fusionfer fit features_cache/fer2013 --head ecoc --out fer2013.fusionfer
+      fusionfer fit features_cache/fer2013 --head ecoc --out fer2013.fusionfer --report fit/
       fusionfer fit features_cache/fer2013 --features resnet34:penultimate,resnet50:multi --split train+validation
+      fusionfer fit features_cache/fer2013 --splits clean.csv
       fusionfer fit features_cache/fer2013 --head xgb-wn --set max_depth=4 --set eta=0.3
+      fusionfer fit features_cache/fer2013 --rule significant --test 5x2
       fusionfer fit features_cache/fer2013 --head ecoc --head softmax --search --set ecoc.tol=0.01
     """
     from fusionfer.exceptions import LeakError, ModelError
@@ -125,6 +163,10 @@ def fit(
         raise ModelError(msg)
     params = params_of_heads(settings, heads)
     features = Features.read(cache, _block_names(specs))
+    if split_file is not None:
+        from fusionfer.images import read_split_file  # only then: the room of pictures loads cv2
+
+        features = features.resplit(read_split_file(split_file))
     if bundle:  # a file that is gone should not come out after the work
         weight_paths({name: features.block_record(name) for name in features.blocks})
     leaks = find_leaks(features, split)
@@ -132,6 +174,9 @@ def fit(
         raise LeakError(" ".join(leaks))
     for note in (*features.notes, *leaks):  # before the work: they may explain why it fails
         click.echo(f"fusionfer: {note}", err=True)
+    if test == "5x2" and len(features.blocks) > 1:
+        more = 10 * (len(features.blocks) + 1) * len(heads)
+        click.echo(f"fusionfer: --test 5x2 costs {more} fits more.", err=True)
     with progress_bar(quiet) as progress:
         result = fit_heads(
             features,
@@ -143,6 +188,9 @@ def fit(
             scale=None if scale == "none" else scale,
             scoring=scoring,
             min_gain=min_gain,
+            rule=rule,
+            alpha=alpha,
+            test=test,
             random_state=seed,
             n_jobs=jobs or -1,
             progress=progress,
@@ -152,8 +200,21 @@ def fit(
         click.echo(f"fusionfer: {note}", err=True)
     path = save_model(result.model, out, weights=weight_paths(result.model.blocks) if bundle else None)
     selection, best = result.model.selection, result.results[result.best]
+    notes = [*leaks, *features.notes, *later]
+    page = None
+    if report is not None:
+        from fusionfer.reporting import report_fit
+
+        page = report_fit(
+            report,
+            features,
+            replace(result.model, path=path),
+            title=f"{path.name}, fitted on {split} of {cache.resolve().name}",
+            notes=notes,
+            cache=str(cache),
+            commands=[shlex.join(["fusionfer", *sys.argv[1:]])],
+        )
     if as_json:
-        notes = [*leaks, *features.notes, *later]
         found = {"model": str(path), "n": best.n, "held_out": best.held_out, "head": result.best}
         print_json({**found, "selection": selection, "notes": notes})
         return 0
@@ -161,8 +222,11 @@ def fit(
     click.echo(f"{best.n:,} rows of split {split}, {len(result.model.classes)} classes, {judged}")
     _print_selection(selection, result.best)
     click.echo(f"Saved {path} ({path.stat().st_size / 1e6:.1f} MB).")
+    if page is not None:
+        click.echo(f"Report: {page}")
     if "test" in features.splits:
-        click.echo(f"Next: fusionfer evaluate {cache} --model {path} --split test")
+        same = "" if split_file is None else f" --splits {split_file}"
+        click.echo(f"Next: fusionfer evaluate {cache} --model {path} --split test{same}")
     else:
         click.echo(f"Next: fusionfer predict IMAGES --model {path}")
     return 0
@@ -170,13 +234,15 @@ def fit(
 
 def _print_selection(selection: dict[str, Any], best: str) -> None:
     """Print the candidates of one head, or several heads in one table, and why which was kept."""
-    from fusionfer.report import heads_table, selection_table
+    from fusionfer.report import evidence_table, heads_table, selection_table
 
-    if "heads" not in selection:
+    if "heads" in selection:
+        table = heads_table(selection["heads"], best)
+        print_report_table(table._replace(note=f"{table.note} {selection['reason']}"))
+    else:
         print_report_table(selection_table(selection))
-        return
-    table = heads_table(selection["heads"], best)
-    print_report_table(table._replace(note=f"{table.note} {selection['reason']}"))
+    if selection["evidence"]["pairs"] or "heads" in selection:
+        print_report_table(evidence_table(selection["evidence"]))
 
 
 def _block_names(specs: str | None) -> list[str] | None:

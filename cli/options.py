@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 __all__ = [
     "batch_size_option",
     "cache_argument",
+    "classes_option",
     "device_option",
     "engine_option",
     "json_option",
     "labels_option",
     "lock_option",
+    "manifest_options",
     "max_pixels_option",
     "model_option",
     "name_of",
     "quiet_option",
     "seed_option",
+    "splits_option",
     "trust_option",
     "wait_option",
 ]
@@ -63,6 +68,32 @@ labels_option = click.option(
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="FER+'s fer2013new.csv: faces of FER-2013 take the majority's label; those without a majority are left out.",
+)
+
+classes_option = click.option("--classes", help="Map or drop labels, as in 'anger=angry,contempt='.")
+
+
+def manifest_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how a manifest is read."""
+    for option in (
+        click.option(
+            "--allow-outside-root", is_flag=True, help="Follow manifest paths that leave the data's own folder."
+        ),
+        click.option("--group-column", help="Likewise for the groups (persons, sequences)."),
+        click.option("--split-column", help="Likewise for the splits."),
+        click.option("--label-column", help="Likewise for the labels."),
+        click.option("--path-column", help="Column of a manifest that holds the paths, where its name is unusual."),
+    ):
+        command = option(command)
+    return command
+
+
+splits_option = click.option(
+    "--splits",
+    "split_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Take splits and groups from this file, as fusionfer audit DATA --clean FILE writes it.",
 )
 
 seed_option = click.option(

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from .options import device_option, json_option, labels_option, max_pixels_option, name_of, quiet_option, seed_option
+from .options import (
+    device_option,
+    json_option,
+    labels_option,
+    max_pixels_option,
+    name_of,
+    quiet_option,
+    seed_option,
+    splits_option,
+)
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_json, print_report_table
@@ -47,7 +56,7 @@ from .tables import print_json, print_report_table
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for checkpoints and report.  [default: trained/<names of DATA and --labels>-<recipe>]",
+    help="Folder for checkpoints and report.  [default: trained/<names of DATA, --labels and --targets>-<recipe>]",
 )
 @click.option(
     "--score",
@@ -57,7 +66,15 @@ from .tables import print_json, print_report_table
     help="test: score the test split, too, with and without copies of training pictures. Once, at the very end.",
 )
 @click.option("--split", help="Draw a split per label where the data bring none: 70/30, 80/20, 70/15/15.")
+@splits_option
 @labels_option
+@click.option(
+    "--targets",
+    type=click.Choice(["majority", "probabilistic", "multi-target"]),
+    default="majority",
+    show_default=True,
+    help="What is learned of the votes in --labels: the majority, the share of each emotion, or any with 30 % or more.",
+)
 @click.option("--classes", help="Map or drop labels, as in 'anger=angry,contempt='.")
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on with what --out holds.")
 @max_pixels_option
@@ -81,7 +98,9 @@ def train(
     out: Path | None,
     score: str,
     split: str | None,
+    split_file: Path | None,
     labels: Path | None,
+    targets: str,
     classes: str | None,
     restart: bool,
     max_pixels: int,
@@ -102,24 +121,36 @@ def train(
       fusionfer train fer2013.zip
       fusionfer train fer2013.zip --network resnet50 --recipe singh-mandloi-2025 --optimizer sgdm --optimizer adam
       fusionfer train fer2013.zip --recipe praveen-2025 --labels fer2013new.csv
+      fusionfer train fer2013.zip --labels fer2013new.csv --targets probabilistic
+      fusionfer train fer2013.zip --splits clean.csv --score test
       fusionfer train faces/ --network resnet34 --set epochs=3 --set size=48 --out trained/quick --score test
     """
-    from fusionfer.images import parse_classes, read_faces
+    from fusionfer.images import parse_classes, read_faces, read_ferplus, read_split_file
     from fusionfer.training import as_value, comparison_tables, read_recipe
     from fusionfer.training import train as train_networks
 
+    if split is not None and split_file is not None:
+        msg = "--split draws splits, and --splits takes them from a file: give one of both."
+        raise click.UsageError(msg)
     chosen = read_recipe(recipe, **dict(_change(text, as_value) for text in changes))
+    mapping = parse_classes(classes) if classes else {}
     faces = read_faces(
         data,
         split=split,
         seed=seed,
         labels=labels,
-        classes=parse_classes(classes) if classes else None,
+        targets=targets,
+        classes=mapping,
         max_pixels=max_pixels,
     )
+    if split_file is not None:
+        faces = read_split_file(split_file).apply(faces)
+    soft = None
+    if labels is not None and targets != "majority":
+        soft = read_ferplus(labels).soft_labels(faces, targets).mapped(mapping)
     for note in faces.notes:
         click.echo(f"fusionfer: {note}", err=True)
-    name = name_of(data, labels)
+    name = name_of(data, labels) + ("" if soft is None else f"-{targets}")
     with progress_bar(quiet) as progress, stopping() as stop:
         result = train_networks(
             faces,
@@ -127,6 +158,7 @@ def train(
             chosen,
             optimizer=optimizers,
             out=out or Path("trained") / f"{name}-{chosen.name}",
+            soft=soft,
             seed=seed,
             score_test=score == "test",
             resume=not restart,
@@ -145,6 +177,7 @@ def train(
                         "checkpoint": None if one.checkpoint is None else str(one.checkpoint),
                         "history": list(one.history),
                         "scores": {which: scores.to_dict() for which, scores in one.scores.items()},
+                        "soft_scores": {which: scores.to_dict() for which, scores in one.soft_scores.items()},
                     }
                     for one in result.networks
                 },

@@ -24,9 +24,9 @@ NOTICE = "<!-- Written by docs/make_reference.py (make docs); do not edit. -->\n
 
 #: The rooms in the order in which data flow through them.
 ROOMS = (
-    "images", "audit", "backbones", "networks", "extraction", "cache", "fusion", "features", "heads", "selection",
-    "fitting", "evaluation", "prediction", "training", "ensembles", "metrics", "report", "persistence", "inspection",
-    "maintenance", "demo", "exceptions",
+    "images", "eda", "audit", "backbones", "networks", "extraction", "cache", "fusion", "features", "heads",
+    "selection", "fitting", "evaluation", "prediction", "training", "ensembles", "metrics", "report", "persistence",
+    "inspection", "maintenance", "protocols", "statistics", "claims", "reporting", "demo", "exceptions",
 )  # fmt: skip
 
 
@@ -54,7 +54,8 @@ def cli_page() -> str:
         "# The command line, verb by verb\n",
         NOTICE,
         "Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a named error, 2 wrong usage, "
-        "3 done with skips, 4 leaks under `--strict`, 130 and 143 interrupted.\n",
+        "3 done with skips, 4 leaks under `--strict`, 5 figures that contradict each other (`check-claims`), "
+        "130 and 143 interrupted.\n",
     ]
     settings = {**cli.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
     for context in _contexts(click.Context(cli, info_name="fusionfer", **settings)):
@@ -92,7 +93,10 @@ def _entry(name: str, value: Any, module: Any) -> str:
         return "\n".join([head, under + as_markdown(inspect.getdoc(value) or ""), *methods])
     if callable(value):
         return f"### {name}{_signature(value, module)}\n\n{as_markdown(inspect.getdoc(value) or '')}"
-    shown = ", ".join(f"`{key}`" for key in value) if isinstance(value, dict) else f"`{value!r}`"
+    if isinstance(value, tuple) and all(hasattr(one, "name") for one in value):  # records: by their names
+        shown = ", ".join(one.name for one in value)
+    else:
+        shown = ", ".join(f"`{key}`" for key in value) if isinstance(value, dict) else f"`{value!r}`"
     return f"### {name}\n\n{_comment_above(name, module)}{'Keys' if isinstance(value, dict) else 'Value'}: {shown}\n"
 
 

@@ -13,10 +13,14 @@ The rooms, in the order in which data flow through them:
 - ``fusionfer.selection``: keeps the hybrid only if it beats both single backbones
 - ``fusionfer.fitting``, ``fusionfer.evaluation``, ``fusionfer.prediction``: one call per verb
 - ``fusionfer.training``: networks trained end to end, by recipes (torch, Lightning)
+- ``fusionfer.audit``, ``fusionfer.eda``: what is wrong with a data set, and what it looks like
+- ``fusionfer.protocols``: how papers scored, and how it is done honestly, run side by side
+- ``fusionfer.statistics``, ``fusionfer.claims``: tests and intervals; whether published tables add up
 - ``fusionfer.ensembles``: several classifiers as one
 - ``fusionfer.metrics``, ``fusionfer.report``: figures from one confusion matrix, and how to show them
 - ``fusionfer.persistence``: models on disk, never a bare pickle
 - ``fusionfer.inspection``, ``fusionfer.maintenance``: what files hold, whether it is intact; care of caches
+- ``fusionfer.reporting``: one page of a run
 - ``fusionfer.demo``: the whole main job on generated faces
 - ``fusionfer.exceptions``: every error that is raised on purpose
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
 from fusionfer.backbones import get_backbone
@@ -22,7 +21,7 @@ from fusionfer.images import FaceSet, generate_faces
 from fusionfer.metrics import Scores, score
 from fusionfer.networks import fetch
 from fusionfer.persistence import load_model, save_model
-from fusionfer.report import report_scores
+from fusionfer.reporting import Album, report_evaluation
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -126,17 +125,21 @@ def run_demo(
     model = save_model(result.model, folder / "model.fusionfer")
     tests = _test_scores(features, result)
     # What is reported comes from the file just written, as it would for anyone who loads it.
-    scores = evaluate(features, load_model(model)).scores
+    loaded = load_model(model)
+    evaluation = evaluate(features, loaded)
+    scores = evaluation.scores
     tests[result.selector.selected_] = scores
-    page = report_scores(
+    page = report_evaluation(
         folder / "report",
-        scores,
+        evaluation,
         title="fusionfer demo: generated faces",
         lead=f"{result.selector.reason_} {100 * scores.accuracy:.1f} % of {scores.n} new pictures are right.",
         notes=[note],
-        selection=result.model.selection,
+        model=loaded,
+        features=features,
+        cache=str(folder / "cache"),
+        album=Album.of(faces, features.ids, features.y, features.splits, features.digests),
         tests=tests,
-        faces=_some_faces(faces),
         data={"note": note, "seed": seed, "size": size},
     )
     return DemoResult(faces, note, result, tests, folder / "cache", model, page)
@@ -164,17 +167,6 @@ def _test_scores(features: Features, result: FitResult) -> dict[str, Scores]:
             other.fit(train.X, train.y)
             scores[name] = score(test.y, other.predict(test.X), other.predict_proba(test.X), classes=other.classes_)
     return scores
-
-
-def _some_faces(faces: FaceSet) -> tuple[list[np.ndarray], list[str]]:
-    """Return the first take of every expression of three persons."""
-    persons = np.unique(faces.groups)[:3]
-    chosen = [
-        int(np.flatnonzero((faces.groups == person) & (faces.labels == label))[0])
-        for person in persons
-        for label in faces.classes
-    ]
-    return [faces.load(i)[0] for i in chosen], [str(faces.labels[i]) for i in chosen]
 
 
 def _silent(text: str) -> None:

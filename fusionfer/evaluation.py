@@ -1,8 +1,9 @@
-"""Score a model on cached features."""
+"""Score a model on cached features: on all rows, without those it knows, and without copies of these."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,19 @@ from fusionfer.cache import CacheFolder, block_name, key8, read_feature_file
 from fusionfer.exceptions import DataError
 from fusionfer.features import Features
 from fusionfer.fusion import is_among
+from fusionfer.images import SplitFile, map_classes
 from fusionfer.metrics import Scores, score
 from fusionfer.persistence import Model
 
-__all__ = ["Evaluation", "evaluate", "model_columns", "read_for_model", "training_history"]
+__all__ = [
+    "Evaluation",
+    "assess",
+    "copies_of_trained",
+    "evaluate",
+    "model_columns",
+    "read_for_model",
+    "training_history",
+]
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,14 @@ class Evaluation:
     notes : tuple of str
         What was left out, and how many of the rows were trained on, one sentence each.
     seen : ndarray of bool, shape (n,)
-        Rows that the model was trained on, or the weights that computed its features.
+        Rows that the model was trained on, or the weights that computed its features: this row, or a picture that is
+        equal to the byte.
     unseen_scores : Scores or None
         Of the other rows; None if no row was trained on, or all were.
+    leaked : ndarray of bool, shape (n,)
+        Rows that were not trained on, but a copy of them was, as an audit or a split file says. All False without one.
+    clean_scores : Scores or None
+        Of the rows that are neither `seen` nor `leaked`; None without an audit or split file, or if none is left.
     """
 
     ids: np.ndarray
@@ -46,9 +61,19 @@ class Evaluation:
     notes: tuple[str, ...]
     seen: np.ndarray
     unseen_scores: Scores | None
+    leaked: np.ndarray
+    clean_scores: Scores | None
 
 
-def evaluate(features: Features, model: Model, split: str = "test") -> Evaluation:
+def evaluate(
+    features: Features,
+    model: Model,
+    split: str = "test",
+    *,
+    splits: SplitFile | None = None,
+    copies: Sequence[Sequence[str]] | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> Evaluation:
     """Predict the labelled rows of `split` and score them.
 
     Parameters
@@ -58,6 +83,14 @@ def evaluate(features: Features, model: Model, split: str = "test") -> Evaluatio
     model : Model
     split : str
         A split, several joined by ``+``, or ``all``.
+    splits : SplitFile, optional
+        Takes the place of the splits and groups of the features. What shares a group there counts as copies.
+    copies : sequence of sequences of str, optional
+        Ids of pictures that are copies of each other, as an audit finds them:
+        ``[one.ids for one in (*found.copies, *found.near)]``, or `fusionfer.audit.read_copies`.
+    classes : mapping of str to str, optional
+        From label of the features to class of the model, to score a model on another data set; an empty class leaves
+        the rows of that label out. Labels that are not named keep their name.
 
     Returns
     -------
@@ -68,10 +101,19 @@ def evaluate(features: Features, model: Model, split: str = "test") -> Evaluatio
     ModelError
         If the features are not those that the model was trained on.
     DataError
-        If no row has a label, or a label is none of the model's classes.
+        If no row has a label, a label is none of the model's classes, or `splits` or `copies` are of other data.
+    UnknownNameError
+        If there is no such split, or `classes` names a label that does not occur.
     """
     model.require({name: features.block_record(name) for name in features.blocks})
-    rows = features if split == "all" else features.split(split)
+    if splits is not None:
+        features = features.resplit(splits)
+    if classes:
+        features = _map_labels(features, classes)
+    if split == "all":
+        rows = features if splits is None else features.take(features.splits != "")
+    else:
+        rows = features.split(split)
     notes = list(features.notes)
     labelled = rows.y != ""
     if not labelled.any():
@@ -84,33 +126,196 @@ def evaluate(features: Features, model: Model, split: str = "test") -> Evaluatio
     if unseen:
         msg = (
             f"The model knows the classes {', '.join(model.classes)}; these labels of split {split!r} are none of "
-            f"them: {', '.join(unseen)}. Map or drop them when extracting (--classes)."
+            f"them: {', '.join(unseen)}. Map or drop them (--map '{unseen[0]}=..., ...')."
         )
         raise DataError(msg)
-    seen, about = _seen_rows(rows, model)
-    notes += about
+    trained, by_weights = _seen_rows(rows, model)
+    seen = np.logical_or.reduce([trained, *by_weights.values()])
+    leaked, about = _leaked_rows(features, rows, seen, model, splits, copies)
+    notes += [*_said_of_seen(rows, model, trained, by_weights, leaked), *about]
     X = model_columns(rows, model)
     y_pred = np.asarray(model.predict(X)).astype(np.str_)
     proba = model.predict_proba(X) if hasattr(model.estimator, "predict_proba") else None
-    scores = score(rows.y, y_pred, proba, classes=model.classes)
-    others = None
-    if seen.any() and not seen.all():
-        new = ~seen
-        others = score(rows.y[new], y_pred[new], None if proba is None else proba[new], classes=model.classes)
-    return Evaluation(rows.ids, rows.y, y_pred, proba, scores, split, tuple(notes), seen, others)
+    return assess(rows.ids, rows.y, y_pred, proba, model.classes, split=split, notes=notes, seen=seen, leaked=leaked)
 
 
-def _seen_rows(rows: Features, model: Model) -> tuple[np.ndarray, list[str]]:
-    """Find the rows that the model or the weights of its blocks were trained on, and say what rows they know how.
+def assess(
+    ids: np.ndarray,
+    y_true: np.ndarray,
+    y_pred: np.ndarray,
+    proba: np.ndarray | None,
+    classes: Sequence[str],
+    *,
+    split: str,
+    notes: Sequence[str],
+    seen: np.ndarray,
+    leaked: np.ndarray | None,
+) -> Evaluation:
+    """Score what was said of each row: of all, without those that were trained on, and without copies of such.
+
+    Parameters
+    ----------
+    ids, y_true, y_pred, proba, split, notes, seen
+        As `Evaluation` has them.
+    classes : sequence of str
+        Of the columns of `proba`.
+    leaked : ndarray of bool, shape (n,), or None
+        None where nothing is known of copies.
+
+    Returns
+    -------
+    Evaluation
+    """
+
+    def without(left_out: np.ndarray) -> Scores | None:
+        new = ~left_out
+        if not new.any():
+            return None
+        return score(y_true[new], y_pred[new], None if proba is None else proba[new], classes=classes)
+
+    return Evaluation(
+        ids,
+        y_true,
+        y_pred,
+        proba,
+        scores=score(y_true, y_pred, proba, classes=classes),
+        split=split,
+        notes=tuple(notes),
+        seen=seen,
+        unseen_scores=without(seen) if seen.any() else None,
+        leaked=np.zeros(len(ids), dtype=bool) if leaked is None else leaked,
+        clean_scores=None if leaked is None else without(seen | leaked),
+    )
+
+
+def _map_labels(features: Features, classes: Mapping[str, str]) -> Features:
+    """Rename labels; those whose new name is empty are taken off, so that their rows are not scored."""
+    new = map_classes(features.y.tolist(), classes)
+    told = [f"{old} to {name}" if name else f"{old} dropped" for old, name in sorted(new.items()) if old != name]
+    y = np.array([new.get(label, label) for label in features.y.tolist()], dtype=np.str_)
+    return replace(features, y=y, notes=(*features.notes, f"Classes were mapped: {', '.join(told) or 'none'}."))
+
+
+def _leaked_rows(
+    features: Features,
+    rows: Features,
+    seen: np.ndarray,
+    model: Model,
+    splits: SplitFile | None,
+    copies: Sequence[Sequence[str]] | None,
+) -> tuple[np.ndarray | None, list[str]]:
+    """Find the rows of which a copy was trained on, by what is known of copies, and say how many there are."""
+    if splits is None and copies is None:
+        return None, []
+    digests = dict(zip(features.ids.tolist(), features.digests.tolist(), strict=True))
+    if splits is not None:  # knows those that were never extracted, too
+        digests = {**dict(zip(splits.ids.tolist(), splits.sha256.tolist(), strict=True)), **digests}
+    images = [features.weights(name).get("trained_on") for name in model.blocks]
+    by_weights = [one for one in images if isinstance(one, str)]
+
+    def trained(ids: Sequence[str]) -> np.ndarray:
+        known = [digests[one] for one in ids]
+        by_model = is_among([sha or one for sha, one in zip(known, ids, strict=True)], _row_fingerprints(model))
+        there = np.array([sha != "" for sha in known], dtype=bool)
+        return np.logical_or.reduce([by_model, *(is_among(known, one) & there for one in set(by_weights))])
+
+    units = [*(copies or ()), *(splits.shared_groups if splits is not None else ())]
+    leaked, notes = copies_of_trained(rows.ids, units, digests, trained, seen, persons=splits is not None)
+    silent = [name for name in model.blocks if not isinstance(features.weights(name).get("trained_on"), str)]
+    if silent:
+        notes.append(f"The weights of {', '.join(silent)} do not say on which pictures they were trained.")
+    return leaked, notes
+
+
+def copies_of_trained(
+    ids: np.ndarray,
+    units: Sequence[Sequence[str]],
+    known: Mapping[str, str],
+    trained: Callable[[Sequence[str]], np.ndarray],
+    seen: np.ndarray,
+    *,
+    persons: bool = False,
+) -> tuple[np.ndarray, list[str]]:
+    """Find the samples that were not trained on themselves, but share a group of copies with one that was.
+
+    Parameters
+    ----------
+    ids : ndarray of str, shape (n,)
+        Of the samples that are scored.
+    units : sequence of sequences of str
+        Ids of each group of copies; what belongs together through others counts as well.
+    known : mapping of str
+        Ids of all pictures of which it can be told whether they were trained on.
+    trained : callable
+        Gives a mask of the ids, all of them in `known`, that were trained on.
+    seen : ndarray of bool, shape (n,)
+        Samples that were trained on themselves.
+    persons : bool
+        Whether groups may be persons, too; for the words of the note.
+
+    Returns
+    -------
+    leaked : ndarray of bool, shape (n,)
+    notes : list of str
+
+    Raises
+    ------
+    DataError
+        If most of the copies are not known: nothing could be said of those that are scored.
+    """
+    members = sorted({one for unit in units for one in unit})
+    there = [one for one in members if one in known]
+    if len(there) * 2 < len(members):
+        strange = next(one for one in members if one not in known)
+        msg = (
+            f"{len(members) - len(there):,} of {len(members):,} pictures that have copies are not here (first: "
+            f"{strange}): the audit is of other data, or the pictures that were trained on are not among these. A "
+            "split file knows the hashes of all: `fusionfer audit DATA --clean FILE`, then --splits FILE."
+        )
+        raise DataError(msg)
+    notes = []
+    if len(there) < len(members):
+        missing = len(members) - len(there)
+        notes.append(
+            f"{missing:,} of {len(members):,} copies are not here: whether these were trained on is not known."
+        )
+    touched = {one for one, mark in zip(there, trained(there).tolist(), strict=True) if mark}
+    reached = -1
+    while reached < len(touched):  # an exact copy of a near copy is one, too
+        reached = len(touched)
+        for unit in units:
+            if not touched.isdisjoint(unit):
+                touched.update(unit)
+    leaked = np.array([one in touched for one in ids.tolist()], dtype=bool) & ~seen
+    if leaked.any():
+        kin = " (or pictures of their person)" if persons else ""
+        notes.append(
+            f"{np.sum(leaked)} of {len(ids)} scored rows were not trained on, but copies of them{kin} were: their "
+            "figures say little about new faces."
+        )
+    else:
+        notes.append("None of the other scored rows is a known copy of one that was trained on.")
+    return leaked, notes
+
+
+def _seen_rows(rows: Features, model: Model) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Find the rows that the model was trained on, and those that the weights of each of its blocks were.
 
     Splits may be drawn anew after a fit, and a network is often trained on other data sets: the picture tells.
     """
-    names = np.where(rows.digests != "", rows.digests, rows.ids).tolist()  # as `fusionfer.fitting.fit` names them
-    trained = is_among(names, model.training.get("row_fingerprints", ""))
-    by_weights = {name: mask for name, mask in rows.seen().items() if name in model.blocks and mask.any()}
+    trained = is_among(_names(rows), _row_fingerprints(model))
+    return trained, {name: mask for name, mask in rows.seen().items() if name in model.blocks and mask.any()}
+
+
+def _said_of_seen(
+    rows: Features, model: Model, trained: np.ndarray, by_weights: Mapping[str, np.ndarray], leaked: np.ndarray | None
+) -> list[str]:
+    """Say what rows model and weights know how."""
     seen = np.logical_or.reduce([trained, *by_weights.values()])
     related = is_among(rows.groups.tolist(), model.training.get("group_fingerprints", "")) & ~trained
-    chose = is_among(names, model.training.get("held_out_fingerprints", "")) & ~seen
+    if leaked is not None:
+        related &= ~leaked
+    chose = is_among(_names(rows), model.training.get("held_out_fingerprints", "")) & ~seen
     stopped = {name: mask for name, mask in rows.seen("selected_on").items() if name in model.blocks and mask.any()}
     notes = []
     if trained.any():
@@ -137,7 +342,16 @@ def _seen_rows(rows: Features, model: Model) -> tuple[np.ndarray, list[str]]:
     ]:
         if mask.any():
             notes.append(f"{np.sum(mask)} of {len(rows)} scored rows {what}: their figures are a little too good.")
-    return seen, notes
+    return notes
+
+
+def _names(rows: Features) -> list[str]:
+    """What rows are recognised by, as `fusionfer.fitting.fit` names them."""
+    return np.where(rows.digests != "", rows.digests, rows.ids).tolist()
+
+
+def _row_fingerprints(model: Model) -> str:
+    return str(model.training.get("row_fingerprints", ""))
 
 
 def read_for_model(folder: str | Path, model: Model) -> Features:

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fusionfer.cache import CacheFolder, RowTable, StoredFeatures, read_feature_file, refuse_damaged
 from fusionfer.exceptions import DataError, NonFiniteFeaturesError, UnknownNameError, unknown_name
 from fusionfer.fusion import align, check_blocks, column_names, is_among, split_block
+
+if TYPE_CHECKING:
+    from fusionfer.images import SplitFile
 
 __all__ = ["Features"]
 
@@ -265,6 +268,29 @@ class Features:
                 msg = f"{error} Here are: {', '.join(sizes)}. A split is drawn by `fusionfer extract --split 70/30`."
                 raise UnknownNameError(msg)
         return self.take(np.isin(self.splits, wanted))
+
+    def resplit(self, split_file: SplitFile) -> Features:
+        """Return all rows with the splits and groups of a split file; nothing is extracted again.
+
+        Parameters
+        ----------
+        split_file : SplitFile
+            As `fusionfer.images.read_split_file` reads it. Pictures that it leaves out stay as rows without a split,
+            which nobody trains on or scores by a split's name, but by which copies of them are recognised.
+
+        Returns
+        -------
+        Features
+            The same `X`; the labels stay as they are. A note says what the file did.
+
+        Raises
+        ------
+        DataError
+            If the file is not of these samples, with all that differs.
+        """
+        rows = split_file.match(self.ids, lambda i: str(self.digests[i]), "the features")
+        notes = (*self.notes, split_file.describe(), *split_file.other_labels(rows, self.y))
+        return replace(self, splits=split_file.splits[rows], groups=split_file.groups[rows], notes=notes)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Features:
         """Return the rows at `indices` (integers, or a boolean mask of shape (n,)), in that order."""

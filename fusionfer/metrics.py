@@ -11,9 +11,11 @@ import numpy as np
 
 from fusionfer.exceptions import DataError
 
-__all__ = ["METRICS", "Scores", "Undefined", "score"]
+__all__ = ["METRICS", "Scores", "SoftScores", "Undefined", "score", "score_shares"]
 
 METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "jaccard", "dice", "roc_auc")
+
+_SMALLEST = 1e-15  # a probability of zero for what has a share counts as this one
 
 _NO_SAMPLES = "no samples of this class"
 _NEVER_PREDICTED = "never predicted"
@@ -312,6 +314,83 @@ def _areas(rows: np.ndarray, proba: np.ndarray, names: tuple[str, ...]) -> np.nd
             wins = ranks[positive].sum() - n_positive * (n_positive + 1) / 2
             areas[k] = wins / (n_positive * n_negative)
     return areas
+
+
+@dataclass(frozen=True)
+class SoftScores:
+    """What probabilities are worth where several classes have a share in each sample.
+
+    Attributes
+    ----------
+    n : int
+        Samples.
+    agreement : float
+        Mean share of the class that was predicted: the accuracy against a label drawn by the shares.
+    highest : float
+        Mean of the largest share: what the best predictor agrees.
+    acceptable : float
+        Share of samples whose predicted class has any share.
+    cross_entropy : float
+        Mean of -sum_k t_k log q_k in nats, for shares t and probabilities q.
+    entropy : float
+        Mean of -sum_k t_k log t_k in nats: the least cross-entropy that there is.
+    """
+
+    n: int
+    agreement: float
+    highest: float
+    acceptable: float
+    cross_entropy: float
+    entropy: float
+
+    @property
+    def divergence(self) -> float:
+        """Mean Kullback-Leibler divergence of the probabilities from the shares, in nats; at least 0."""
+        return self.cross_entropy - self.entropy
+
+    def to_dict(self) -> dict[str, float]:
+        """Return all figures, as JSON knows them."""
+        return {**vars(self), "divergence": self.divergence}
+
+
+def score_shares(shares: np.ndarray, proba: np.ndarray) -> SoftScores:
+    """Compare probabilities with shares, such as those of annotators' votes.
+
+    Parameters
+    ----------
+    shares, proba : ndarray of float, shape (n, K)
+        Rows sum to 1; the columns are the same classes.
+
+    Returns
+    -------
+    SoftScores
+
+    Raises
+    ------
+    DataError
+        If there is no sample, shapes differ, or probabilities are not finite.
+
+    Examples
+    --------
+    >>> found = score_shares([[0.6, 0.4], [0.0, 1.0]], [[0.2, 0.8], [0.5, 0.5]])
+    >>> found.agreement, found.highest, found.acceptable
+    (0.2, 0.8, 0.5)
+    """
+    t, q = np.asarray(shares, dtype=np.float64), np.asarray(proba, dtype=np.float64)
+    if t.ndim != 2 or t.shape != q.shape or not len(t) or not np.isfinite(q).all():
+        msg = f"Shares and finite probabilities of the same shape (samples, classes) are compared; got {t.shape} and "
+        msg += f"{q.shape}."
+        raise DataError(msg)
+    said = t[np.arange(len(t)), q.argmax(axis=1)]
+    inside = np.where(t > 0, t, 1.0)
+    return SoftScores(
+        n=len(t),
+        agreement=float(said.mean()),
+        highest=float(t.max(axis=1).mean()),
+        acceptable=float(np.mean(said > 0)),
+        cross_entropy=float(-(t * np.log(np.maximum(q, _SMALLEST))).sum(axis=1).mean()),
+        entropy=float(-(t * np.log(inside)).sum(axis=1).mean()) + 0.0,
+    )
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

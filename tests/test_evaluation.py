@@ -12,6 +12,7 @@ from fusionfer.exceptions import DataError, ModelError, UnknownNameError
 from fusionfer.features import Features
 from fusionfer.fitting import fit
 from fusionfer.fusion import fingerprints
+from fusionfer.images import SplitFile
 
 
 @pytest.fixture
@@ -192,3 +193,135 @@ def test_rows_that_chose_the_model_are_counted(make_features):
         "15 of 15 scored rows have chosen the model (blocks, parameters, calibration): their figures are a little too "
         "good.",
     )
+
+
+def marked(features):
+    """The same features, with pictures that all differ."""
+    return replace(features, digests=np.array([f"{i:064x}" for i in range(1, len(features) + 1)]))
+
+
+def test_copies_of_trained_rows_are_scored_apart(make_features):
+    """By an audit: every figure is given of all rows, and of those that are neither trained on nor copies of such."""
+    features = marked(make_features())
+    model = fit(features, cv=3).model
+    copies = [("000", "045", "046"), ("050", "051"), ("039", "059"), ("001", "002")]
+    result = evaluate(features, model, copies=copies)
+    assert np.flatnonzero(result.leaked).tolist() == [5, 6, 19]
+    assert not result.seen.any()
+    rest = ~result.leaked
+    assert result.clean_scores.n == 17
+    assert result.clean_scores.accuracy == accuracy_score(result.y_true[rest], result.y_pred[rest])
+    assert result.unseen_scores is None
+    assert result.scores.n == 20
+    assert result.notes[0] == (
+        "3 of 20 scored rows were not trained on, but copies of them were: their figures say little about new faces."
+    )
+    assert result.notes[1] == "The weights of right do not say on which pictures they were trained."
+    both = evaluate(features, model, "all", copies=copies)
+    assert (both.seen.sum(), both.leaked.sum(), both.unseen_scores.n, both.clean_scores.n) == (40, 3, 20, 17)
+    assert np.array_equal(both.seen, np.isin(both.ids, features.split("train").ids))
+
+
+def test_copies_of_copies(make_features):
+    """An exact copy of a near copy of what was trained on is one, in whatever order the groups come."""
+    features = marked(make_features())
+    model = fit(features, cv=3).model
+    result = evaluate(features, model, copies=[("042", "043"), ("041", "042"), ("000", "041"), ("044", "045")])
+    assert np.flatnonzero(result.leaked).tolist() == [1, 2, 3]
+
+
+def test_without_an_audit_nothing_is_said_of_copies(fitted):
+    """No figures, no rows, no note; with one that finds none, the clean figures are those of all rows."""
+    features, model = fitted
+    result = evaluate(features, model)
+    assert (result.leaked.any(), result.clean_scores, result.notes) == (False, None, ())
+    result = evaluate(features, model, copies=[("050", "051")])
+    assert not result.leaked.any()
+    assert result.clean_scores.to_dict() == result.scores.to_dict()
+    assert result.notes[0] == "None of the other scored rows is a known copy of one that was trained on."
+    assert evaluate(features, model, "train", copies=[("000", "001")]).clean_scores is None
+
+
+def test_copies_of_what_weights_were_trained_on(make_features):
+    """The weights of the model's blocks count, those of others do not."""
+    features = marked(make_features())
+    model = fit(features, cv=3, min_gain=1.0).model
+    (name,) = model.blocks
+    other = next(block for block in features.blocks if block != name)
+
+    def said(block):
+        weights = {"trained_on": fingerprints(features.digests[40:42].tolist())}
+        return replace(features, provenance={block: {"key": {"block": block}, "record": {"weights": weights}}})
+
+    copies = [("040", "050"), ("052", "053")]
+    result = evaluate(said(name), model, copies=copies)
+    assert np.flatnonzero(result.seen).tolist() == [0, 1]
+    assert np.flatnonzero(result.leaked).tolist() == [10]
+    assert (result.unseen_scores.n, result.clean_scores.n) == (18, 17)
+    assert not any("do not say" in note for note in result.notes)
+    assert not evaluate(said(other), model, copies=copies).leaked.any()
+
+
+def test_an_audit_of_other_data(fitted):
+    """Most of its copies are not there: an error; a few: a note."""
+    features, model = fitted
+    with pytest.raises(DataError, match=r"2 of 3 pictures that have copies are not here \(first: x\): the audit is of"):
+        evaluate(features, model, copies=[("050", "x"), ("050", "y")])
+    result = evaluate(features, model, copies=[("050", "051"), ("052", "x")])
+    assert "1 of 4 copies are not here: whether these were trained on is not known." in " ".join(result.notes)
+
+
+def a_split_file(features, splits, groups):
+    reasons = np.where(splits == "", "copy in test", "")
+    return SplitFile(features.ids, features.digests, features.y, splits, groups, reasons, "clean.csv")
+
+
+def test_a_split_file_takes_the_place_of_the_splits(make_features):
+    """What it leaves out is not scored, and tells by its group which rows are copies of what was trained on."""
+    features = marked(make_features())
+    model = fit(features, cv=3).model
+    splits = np.array(["", *["train"] * 34, *["test"] * 25])
+    groups = np.array(["x", *[""] * 34, "y", *[""] * 10, "x", "y", *[""] * 12])
+    file = a_split_file(features, splits, groups)
+    result = evaluate(features, model, splits=file)
+    assert len(result.ids) == 25
+    assert result.ids[result.seen].tolist() == ["035", "036", "037", "038", "039"]
+    assert result.ids[result.leaked].tolist() == ["046", "047"]
+    assert (result.scores.n, result.unseen_scores.n, result.clean_scores.n) == (25, 20, 18)
+    assert result.notes[0].startswith("Splits of clean.csv: train 34, test 25; 1 pictures are left out")
+    assert any(note.startswith("2 of 25 scored rows were not trained on, but copies of") for note in result.notes)
+    assert len(evaluate(features, model, "all", splits=file).ids) == 59
+    # Nor does it matter that the picture was never extracted: the file has its hash.
+    alone = evaluate(features.take(np.arange(1, 60)), model, splits=file)
+    assert alone.ids[alone.leaked].tolist() == ["046", "047"]
+
+
+def test_a_model_of_clean_splits_has_no_leaks(make_features):
+    """Fitted to the rows that a split file leaves in train, and scored by the same file."""
+    features = marked(make_features())
+    splits = np.array(["", *["train"] * 39, *["test"] * 20])
+    file = a_split_file(features, splits, np.array(["x", *[""] * 39, "x", *[""] * 19]))
+    fitted = fit(features.resplit(file), cv=3)
+    assert fitted.n == 39
+    result = evaluate(features, fitted.model, splits=file)
+    assert not result.seen.any()
+    assert not result.leaked.any()
+    assert result.clean_scores.n == 20
+    assert evaluate(features, fit(features, cv=3).model, splits=file).leaked.sum() == 1
+
+
+def test_labels_of_another_data_set_are_mapped(fitted):
+    """The figures are those under the model's own names; dropped labels are not scored, unknown ones are refused."""
+    features, model = fitted
+    names = {"a": "anger", "b": "boredom", "c": "calm"}
+    other = replace(features, y=np.array([names[label] for label in features.y]))
+    with pytest.raises(DataError, match=r"none of them: anger, boredom, calm\. Map or drop them \(--map 'anger="):
+        evaluate(other, model)
+    result = evaluate(other, model, classes={"Anger": "a", "boredom": "b", "calm": "c"})
+    assert result.scores.to_dict() == evaluate(features, model).scores.to_dict()
+    assert result.notes == ("Classes were mapped: anger to a, boredom to b, calm to c.",)
+    result = evaluate(other, model, classes={"anger": "a", "boredom": "b", "calm": ""})
+    assert result.scores.n == np.sum(features.split("test").y != "c")
+    assert result.notes[0] == "Classes were mapped: anger to a, boredom to b, calm dropped."
+    with pytest.raises(UnknownNameError, match=r"Unknown label 'angr'.*mean 'anger'"):
+        evaluate(other, model, classes={"angr": "a"})

@@ -18,6 +18,7 @@ from fusionfer.exceptions import (
 )
 from fusionfer.features import Features
 from fusionfer.fusion import fingerprints
+from fusionfer.images import SplitFile
 
 IDS = [f"{i}.png" for i in range(8)]
 
@@ -309,3 +310,54 @@ def test_weights_are_known_through_copies(make_features, tmp_path):
         features.to_hdf5(tmp_path / folder)
         features = Features.read(tmp_path / folder)
     assert features.weights("left") == {"name": "mine", "sha256": "ab"}
+
+
+def split_file(features, **columns):
+    """A split file that says what the features themselves say."""
+    known = {
+        "ids": features.ids,
+        "sha256": features.digests,
+        "labels": features.y,
+        "splits": features.splits,
+        "groups": features.groups,
+        "reasons": np.full(len(features), ""),
+    }
+    return SplitFile(**{**known, **columns}, name="clean.csv")
+
+
+def test_resplit(make_features):
+    """Splits and groups are those of the file, X is the same memory; what is left out stays as a row without split."""
+    features = replace(make_features(), digests=np.array([f"{i:064x}" for i in range(60)]))
+    splits = np.array(["", *["train"] * 29, *["test"] * 30])
+    file = split_file(
+        features,
+        splits=splits,
+        groups=np.array([f"g{i % 7}" for i in range(60)]),
+        reasons=np.array(["copy in test: x", *[""] * 59]),
+        labels=np.array(["b", "a", *features.y[2:]]),
+    )
+    turned = features.take(np.arange(60)[::-1])
+    found = turned.resplit(file)
+    assert found.X is turned.X
+    assert found.ids.tolist() == turned.ids.tolist()
+    assert found.splits.tolist() == splits[::-1].tolist()
+    assert found.groups.tolist() == [f"g{i % 7}" for i in range(60)][::-1]
+    assert found.y.tolist() == turned.y.tolist()
+    assert found.notes == (
+        "Splits of clean.csv: train 29, test 30; 1 pictures are left out (copy in test 1).",
+        "1 pictures have another label in clean.csv: those of the data count.",
+    )
+    assert len(found.split("train")) == 29
+
+
+def test_resplit_refuses_other_data(make_features):
+    """Rows that only one of both has, and other pictures under the same ids; a hash that is not known is none."""
+    features = replace(make_features(), digests=np.array([f"{i:064x}" for i in range(60)]))
+    file = split_file(features, sha256=np.array(["f" * 64, *features.digests[1:]]))
+    with pytest.raises(DataError, match=r"clean\.csv is not of the features: 1 pictures have changed .*: 000\. Write"):
+        features.resplit(file)
+    with pytest.raises(DataError, match=r"clean\.csv is not of the features: 1 of its pictures are not among the feat"):
+        features.take(np.arange(59)).resplit(split_file(features))
+    with pytest.raises(DataError, match=r"clean\.csv is not of the features: 1 of the features are not in it: 059\."):
+        features.resplit(split_file(features.take(np.arange(59))))
+    assert len(make_features().resplit(file)) == 60

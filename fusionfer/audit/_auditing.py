@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fusionfer.audit._looking import look
+from fusionfer.audit._looking import Looks, look
+from fusionfer.audit._near import find_near, grouped
 from fusionfer.images import SPLITS, FaceSet
 
 __all__ = ["Audit", "Copies", "audit"]
@@ -27,11 +28,15 @@ class Copies:
     ----------
     ids, labels, splits : tuple of str
         One entry a sample; labels and splits are empty where unknown.
+    changes : tuple of str
+        What differs between near copies, where it is known: "mirrored", "moved", "scaled", "turned", "brightness";
+        "retouched" for anything else, as captions or compression. Empty for exact copies.
     """
 
     ids: tuple[str, ...]
     labels: tuple[str, ...]
     splits: tuple[str, ...]
+    changes: tuple[str, ...] = ()
 
     @property
     def crosses(self) -> bool:
@@ -42,6 +47,10 @@ class Copies:
     def conflicts(self) -> bool:
         """Whether they have more than one label."""
         return len(set(self.labels) - {""}) > 1
+
+    def describe(self) -> dict[str, list[str]]:
+        """Ids, labels and splits, as JSON knows them."""
+        return {"ids": list(self.ids), "labels": list(self.labels), "splits": list(self.splits)}
 
 
 @dataclass(frozen=True)
@@ -57,13 +66,19 @@ class Audit:
         Samples of each split and label; "" where unknown.
     copies : tuple of Copies
         Exact copies by decoded pixels: those across splits first, then those with several labels, then the largest.
+    near : tuple of Copies
+        Copies that are not equal, in the same order: one photograph shifted, scaled, mirrored, brightened or stored
+        again. A group holds the exact copies of its members, too. Each member is a copy of some other member, not of
+        all: A of B and B of C are one group, even if A and C have little in common.
     persons : dict of str to dict of str to int
         Groups that stand in more than one split: samples in each.
     blank : tuple of str
         Ids of pictures that show nothing.
     leaked : dict of str to tuple of str
-        Ids of the validation and test samples whose picture, or whose person, stands in an earlier split too (train for
-        validation, both for test): those that make figures too good.
+        Ids of the validation and test samples of which a copy, exact or near, or the person stands in an earlier split
+        too (train for validation, both for test): those that make figures too good.
+    leaked_exact : dict of str to tuple of str
+        Those of them that have an exact copy there.
     unreadable : tuple of (str, str)
         Id and reason of those that cannot be read, and of those that the reader left out.
     """
@@ -76,6 +91,8 @@ class Audit:
     leaked: dict[str, tuple[str, ...]]
     blank: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...]
+    near: tuple[Copies, ...] = ()
+    leaked_exact: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def leaks(self) -> bool:
@@ -101,26 +118,31 @@ class Audit:
             "imbalance": self.imbalance,
             "leaks": self.leaks,
             "leaked": {split: list(ids) for split, ids in self.leaked.items()},
-            "copies": [
-                {"ids": list(one.ids), "labels": list(one.labels), "splits": list(one.splits)} for one in self.copies
-            ],
+            "leaked_exact": {split: list(ids) for split, ids in self.leaked_exact.items()},
+            "copies": [one.describe() for one in self.copies],
+            "near": [one.describe() | {"changes": list(one.changes)} for one in self.near],
             "persons": self.persons,
             "blank": list(self.blank),
             "unreadable": [{"id": one, "reason": reason} for one, reason in self.unreadable],
         }
 
 
-def audit(faces: FaceSet, progress: Progress | None = None) -> Audit:
+def audit(faces: FaceSet, progress: Progress | None = None, *, near: bool = True) -> Audit:
     """Look at every picture of a data set once, and say what is wrong with it.
 
-    Copies are found by their decoded pixels, so a picture that was stored in another lossless format, or as RGB with
-    equal channels, is a copy. Pictures that were shifted, rescaled or stored as JPEG again are not found.
+    Exact copies are found by their decoded pixels, so a picture that was stored in another lossless format, or as RGB
+    with equal channels, is one. Near copies are found by short descriptors, and confirmed by laying one picture on the
+    other: what is called a near copy has the same details in the same places. How many are found and how many of those
+    are copies stands in the documentation.
 
     Parameters
     ----------
     faces : FaceSet
     progress : callable, optional
         ``progress(done, total, what)``.
+    near : bool
+        Look for near copies, too. Time grows with the square of the number of pictures (36,000 take minutes), memory
+        with their number.
 
     Returns
     -------
@@ -133,8 +155,9 @@ def audit(faces: FaceSet, progress: Progress | None = None) -> Audit:
     >>> found.n_samples, found.leaks, found.copies
     (21, False, ())
     """
-    looks = look(faces, progress)
+    looks = look(faces, progress, thumbnails=near)
     copies = _same(looks.digests)
+    alike = _near(looks, copies, progress)
     divided = _divided(faces.groups, faces.splits)
     blank = np.flatnonzero((looks.spans >= 0) & (looks.spans < _BLANK_SPAN))
     return Audit(
@@ -143,9 +166,21 @@ def audit(faces: FaceSet, progress: Progress | None = None) -> Audit:
         counts=_counts(faces),
         copies=tuple(_sorted([_described(faces, rows) for rows in copies])),
         persons={str(faces.groups[rows[0]]): dict(Counter(faces.splits[rows].tolist())) for rows in divided},
-        leaked=_leaked(faces, [*copies, *divided]),
+        leaked=_leaked(faces, [*copies, *(rows for rows, _ in alike), *divided]),
         blank=tuple(faces.ids[blank].tolist()),
         unreadable=(*faces.skipped, *((str(faces.ids[i]), reason) for i, reason in looks.unreadable)),
+        near=tuple(_sorted([_described(faces, rows, changes) for rows, changes in alike])),
+        leaked_exact=_leaked(faces, copies),
+    )
+
+
+def _near(looks: Looks, equal: list[np.ndarray], progress: Progress | None) -> list[tuple[np.ndarray, tuple[str, ...]]]:
+    """Rows and changes of each group of near copies; blank pictures are copies of none, as they show nothing."""
+    if looks.thumbnails is None:
+        return []
+    rows = np.sort(np.unique(looks.digests, return_index=True)[1])
+    return grouped(
+        find_near(looks.thumbnails, rows[looks.spans[rows] >= _BLANK_SPAN], progress), equal, len(looks.digests)
     )
 
 
@@ -169,8 +204,9 @@ def _divided(groups: np.ndarray, splits: np.ndarray) -> list[np.ndarray]:
     return [rows for rows in _same(groups) if len(set(splits[rows].tolist()) - {""}) > 1]
 
 
-def _described(faces: FaceSet, rows: np.ndarray) -> Copies:
-    return Copies(*(tuple(getattr(faces, name)[rows].tolist()) for name in ("ids", "labels", "splits")))
+def _described(faces: FaceSet, rows: np.ndarray, changes: tuple[str, ...] = ()) -> Copies:
+    ids, labels, splits = (tuple(values[rows].tolist()) for values in (faces.ids, faces.labels, faces.splits))
+    return Copies(ids, labels, splits, changes)
 
 
 def _sorted(copies: list[Copies]) -> list[Copies]:

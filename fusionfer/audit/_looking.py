@@ -1,4 +1,4 @@
-"""Every picture decoded once; what is kept of it is small, so that memory grows by a few hundred bytes a picture."""
+"""Every picture decoded once; what is kept of it is small: a hundred bytes, or a kilobyte with its thumbnail."""
 
 from __future__ import annotations
 
@@ -7,18 +7,40 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from fusionfer.exceptions import ImageError
 from fusionfer.images import FaceSet
 
-__all__ = ["Looks", "look", "pixel_digest"]
+__all__ = ["SIDE", "Looks", "Thumbnails", "look", "pixel_digest"]
+
+#: Of a thumbnail.
+SIDE = 32
 
 _AT_ONCE = 1024  # pictures that are handed to the threads together
 _EDGE = 0.01  # share of the darkest and of the brightest values that do not count
 
+_GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green, blue
+
 Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbnails:
+    """Every picture in grey, small, and stretched to 0..255, so that dark ones keep their details.
+
+    Attributes
+    ----------
+    pictures : ndarray of uint8, shape (n, 32, 32)
+    lowest, steps : ndarray of float32, shape (n,)
+        A value v of a thumbnail was ``lowest + steps * v``.
+    """
+
+    pictures: np.ndarray
+    lowest: np.ndarray
+    steps: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +56,24 @@ class Looks:
         be read.
     unreadable : tuple of (int, str)
         Index and reason of pictures that cannot be read or decoded.
+    thumbnails : Thumbnails or None
+        If they were asked for.
     """
 
     digests: np.ndarray
     spans: np.ndarray
     unreadable: tuple[tuple[int, str], ...]
+    thumbnails: Thumbnails | None = None
 
 
-def look(faces: FaceSet, progress: Progress | None = None) -> Looks:
+def look(faces: FaceSet, progress: Progress | None = None, *, thumbnails: bool = False) -> Looks:
     """Decode every picture of `faces` once, in as many threads as there are cores."""
     n = len(faces)
     digests, spans = np.zeros(n, dtype="S64"), np.full(n, -1, dtype=np.int16)
     unreadable: list[tuple[int, str]] = []
+    small = Thumbnails(
+        np.zeros((n if thumbnails else 0, SIDE, SIDE), dtype=np.uint8), *np.zeros((2, n), dtype=np.float32)
+    )
 
     def one(i: int) -> str:
         try:
@@ -54,6 +82,8 @@ def look(faces: FaceSet, progress: Progress | None = None) -> Looks:
             return str(error)
         digests[i] = pixel_digest(pixels)
         spans[i] = _span(pixels)
+        if thumbnails:
+            small.pictures[i], small.lowest[i], small.steps[i] = _thumbnail(pixels)
         return ""
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -62,7 +92,7 @@ def look(faces: FaceSet, progress: Progress | None = None) -> Looks:
             unreadable.extend((i, reason) for i, reason in zip(some, pool.map(one, some), strict=True) if reason)
             if progress is not None:
                 progress(some.stop, n, "pictures")
-    return Looks(digests, spans, tuple(unreadable))
+    return Looks(digests, spans, tuple(unreadable), small if thumbnails else None)
 
 
 def pixel_digest(pixels: np.ndarray) -> str:
@@ -87,3 +117,21 @@ def _span(pixels: np.ndarray) -> int:
     below = np.cumsum(np.bincount(pixels.ravel(), minlength=256))
     low, high = np.searchsorted(below, [_EDGE * below[-1], (1.0 - _EDGE) * below[-1]])
     return int(high - low)
+
+
+def _thumbnail(pixels: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Grey, small and stretched; its lowest value, and the size of a step."""
+    grey = pixels.astype(np.float32) if pixels.ndim == 2 else pixels @ _GREY
+    small = _shrinking(grey.shape[0]) @ grey @ _shrinking(grey.shape[1]).T
+    lowest = float(small.min())
+    step = max(float(small.max()) - lowest, 1e-3) / 255.0
+    return np.round((small - lowest) / step).astype(np.uint8), lowest, step
+
+
+@lru_cache(maxsize=256)
+def _shrinking(size: int) -> np.ndarray:
+    """Matrix (32, size) that resamples a row of values: linear, and smoothed where it becomes smaller."""
+    width = max(size / SIDE, 1.0)
+    centres = (np.arange(SIDE) + 0.5) * size / SIDE - 0.5
+    weights = np.maximum(0.0, 1.0 - np.abs(np.arange(size) - centres[:, None]) / width)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -69,6 +69,9 @@ def fit(
     scale: str | None = "equal",
     scoring: str = "accuracy",
     min_gain: float = 0.0,
+    rule: str = "greater",
+    alpha: float = 0.05,
+    test: str = "auto",
     random_state: int = 0,
     params: Mapping[str, Any] | None = None,
     search: Any = None,
@@ -95,6 +98,12 @@ def fit(
         One of `SCORINGS`.
     min_gain : float
         The hybrid must beat every single block by more than this.
+    rule : {"greater", "significant"}
+        Whether the hybrid's mean must be greater only, or significantly so, see `HybridSelector`.
+    alpha : float
+        Level of the tests.
+    test : {"auto", "5x2"}
+        "5x2" tests by five times two folds more, see `HybridSelector`.
     random_state : int
         Seed of the folds, and of a head that is given by name, unless `params` hold one.
     params : mapping, optional
@@ -115,10 +124,10 @@ def fit(
     ------
     DataError
         If no row of the split has a label, only one class is there, a class has fewer samples than folds, the head
-        cannot be fitted with a value of `params`, or weights were trained on the split and no unseen row of the
-        validation split is there.
+        cannot be fitted with a value of `params`, a test is asked for that cannot be made, or weights were trained on
+        the split and no unseen row of the validation split is there.
     UnknownNameError
-        If the head, one of its parameters, the split or the scoring does not exist.
+        If the head, one of its parameters, the split, the scoring, the rule or the test does not exist.
 
     Notes
     -----
@@ -140,7 +149,7 @@ def fit(
         estimator.set_params(random_state=random_state)
     selector = HybridSelector(
         estimator, blocks=rows.blocks, cv=cv, scoring=scoring, scale=scale, min_gain=min_gain,
-        search=search, random_state=random_state, n_jobs=n_jobs,
+        rule=rule, alpha=alpha, test=test, search=search, random_state=random_state, n_jobs=n_jobs,
     )  # fmt: skip
     groups = known_groups(rows)
     try:
@@ -169,6 +178,7 @@ def fit(
             "selected": selector.selected_,
             "reason": selector.reason_,
             "min_gain": min_gain,
+            "evidence": selector.evidence_,
             **_searched(selector),
         },
         training={

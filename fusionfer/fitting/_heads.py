@@ -11,6 +11,7 @@ from fusionfer.features import Features
 from fusionfer.fitting._fit import FitResult, fit, head_label
 from fusionfer.heads import make_head
 from fusionfer.persistence import Model
+from fusionfer.selection import compare_winners
 
 __all__ = ["HeadsResult", "fit_heads"]
 
@@ -26,7 +27,8 @@ class HeadsResult:
     best : str
         The head whose winner has the highest mean score; of equals the one that was named first.
     model : Model
-        That winner. With several heads its ``selection`` holds those of all under ``heads``, and the reason names them.
+        That winner. With several heads its ``selection`` holds those of all under ``heads``, the reason names them, and
+        the evidence holds the pairs of this head with the others, too.
     notes : tuple of str
         The notes of all heads, each once.
     """
@@ -73,8 +75,8 @@ def fit_heads(
 
     Notes
     -----
-    The best of several heads was chosen by the folds, too, so that its mean score is a little too good. Rows that took
-    no part give the figure to report.
+    The best of several heads was chosen by the folds, too, so that its mean score is a little too good;
+    ``selection["evidence"]["optimism"]`` says by how much. Rows that took no part give the figure to report.
     """
     given = {head_label(head): head for head in heads}
     if len(given) < len(heads) or not given:
@@ -100,7 +102,9 @@ def fit_heads(
     if several:
         reason = f"{_head_reason(best, means, results)} {model.selection['reason']}"
         every = {name: found.model.selection for name, found in results.items()}
-        model = replace(model, selection={**model.selection, "reason": reason, "heads": every})
+        among = compare_winners({name: found.selector for name, found in results.items()}, best)
+        evidence = {**model.selection["evidence"], **among}
+        model = replace(model, selection={**model.selection, "reason": reason, "evidence": evidence, "heads": every})
     notes = dict.fromkeys(note for found in results.values() for note in found.notes)
     return HeadsResult(results, best, model, tuple(notes))
 

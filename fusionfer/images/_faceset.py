@@ -6,11 +6,12 @@ import hashlib
 import unicodedata
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from fusionfer.exceptions import DataError
+from fusionfer.images._augmented import AugmentedSource, as_augmentation
 from fusionfer.images._decoding import DECODER, MAX_PIXELS, decode_image
 
 __all__ = ["SPLITS", "FaceSet", "Source"]
@@ -61,6 +62,8 @@ class FaceSet:
         Pictures with more pixels are refused.
     decoder : str
         Name and version of the decoder and of its conversion rules; part of a cache's key.
+    leaking : bool
+        Whether the splits were drawn although they divide groups; figures on them come out too good.
     """
 
     ids: np.ndarray
@@ -74,6 +77,7 @@ class FaceSet:
     skipped: tuple[tuple[str, str], ...] = ()
     max_pixels: int = MAX_PIXELS
     decoder: str = DECODER
+    leaking: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -146,6 +150,64 @@ class FaceSet:
             labels=self.labels[index],
             splits=self.splits[index],
             groups=self.groups[index],
+        )
+
+    def augmented(self, recipe: Any, copies: int, seed: int = 0) -> FaceSet:
+        """Return the faces with changed copies of each: turned, zoomed, moved, mirrored, brightened.
+
+        Copies are made when they are asked for, and are extracted and cached like other pictures; their digest is that
+        of their pixels. Copy k of a face depends on the seed, its id and k alone, neither on the order of the faces nor
+        on which others there are.
+
+        Parameters
+        ----------
+        recipe : mapping, Augmentation, or recipe of `fusionfer.training`
+            ``rotation`` in degrees, ``zoom``, ``shift`` and ``brightness`` as shares, ``flip`` and ``share`` as
+            probabilities, and ``fill``; see `fusionfer.images.Augmentation`. What else a recipe says of pictures (crop,
+            erasing, mixup) is of training alone.
+        copies : int
+            Copies of each face, at least 1.
+        seed : int
+
+        Returns
+        -------
+        FaceSet
+            These faces, then copy 1 of each, then copy 2, and so on: ``<id>#aug<k>``, with the label and split of the
+            source. A face without a group, and its copies, are given its id as their group, so that splits and folds
+            keep them together.
+
+        Raises
+        ------
+        DataError
+            If `copies` or `seed` is no such number, values are out of range, or the recipe changes nothing.
+
+        Examples
+        --------
+        >>> from fusionfer.images import generate_faces
+        >>> faces = generate_faces(2, takes=1, size=32).take([0])
+        >>> more = faces.augmented({"rotation": 10, "flip": 0.5}, copies=2)
+        >>> more.ids.tolist()
+        ['identity00/angry/take0', 'identity00/angry/take0#aug1', 'identity00/angry/take0#aug2']
+        >>> more.groups.tolist()
+        ['identity00', 'identity00', 'identity00']
+        """
+        if isinstance(copies, bool) or not isinstance(copies, int | np.integer) or copies < 1:
+            msg = f"copies must be a whole number from 1, got {copies!r}."
+            raise DataError(msg)
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            msg = f"seed must be a whole number from 0, got {seed!r}."
+            raise DataError(msg)
+        source = AugmentedSource(self.source, as_augmentation(recipe), int(seed), self.max_pixels)
+        names, times = self.ids.tolist(), range(int(copies) + 1)
+        return replace(
+            self,
+            ids=np.array([f"{name}#aug{k}" if k else name for k in times for name in names], dtype=np.str_),
+            keys=tuple((key, name, k) for k in times for key, name in zip(self.keys, names, strict=True)),
+            source=source,
+            labels=np.tile(self.labels, len(times)),
+            splits=np.tile(self.splits, len(times)),
+            groups=np.tile(np.where(self.groups != "", self.groups, self.ids), len(times)),
+            notes=(*self.notes, f"{copies} changed copies of each of {len(self):,} faces were added with seed {seed}."),
         )
 
 

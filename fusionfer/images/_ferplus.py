@@ -11,11 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusionfer.exceptions import DataError, FusionferWarning
+from fusionfer.exceptions import DataError, FusionferWarning, unknown_name
+from fusionfer.images._ceiling import VoteCeiling, label_ceiling
 from fusionfer.images._complaints import shorten
 from fusionfer.images._faceset import FaceSet
 from fusionfer.images._manifest import Table, read_table
 from fusionfer.images._names import fold, split_of, stem
+from fusionfer.images._soft_labels import SoftLabels, vote_shares
 
 __all__ = ["FerPlus", "read_ferplus", "relabel_ferplus"]
 
@@ -97,6 +99,75 @@ class FerPlus:
         counted = np.where(self.votes > 1, self.votes, 0)
         clear = 2 * counted.max(axis=1) > counted.sum(axis=1)
         return np.where(clear, np.array(_COLUMNS)[counted.argmax(axis=1)], "")
+
+    def shares(self, rule: str) -> np.ndarray:
+        """Return the share of each of `emotions` in each row, by one of the rules of `vote_shares`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 8)
+            Rows sum to 1, or are 0 where the rule gives no label.
+        """
+        return vote_shares(self.votes, rule, len(_EMOTIONS))
+
+    def soft_labels(self, faces: FaceSet, rule: str) -> SoftLabels:
+        """Return the shares of those `faces` that have some, by a rule of `vote_shares` other than "majority"."""
+        shares = self.shares(rule)[self.find(faces.ids, faces.splits)]
+        known = shares.sum(axis=1) > 0
+        return SoftLabels(tuple(faces.ids[known].tolist()), _EMOTIONS, shares[known], rule, self.name)
+
+    def votes_for(
+        self, classes: Sequence[str], ids: Iterable[str], splits: Sequence[str] | np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return how many annotators chose each of `classes`, which may be called as FER-2013 calls them.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            Emotions: "anger" or "angry", "happiness" or "happy", "sadness" or "sad".
+        ids, splits
+            As in `find`.
+
+        Returns
+        -------
+        ndarray of int64, shape (len(ids), len(classes))
+
+        Raises
+        ------
+        UnknownNameError
+            If a class is none of `emotions`.
+        DataError
+            As in `find`.
+        """
+        names = [_OTHER_NAMES.get(fold(one), fold(one)) for one in classes]
+        for name, written in zip(names, classes, strict=True):
+            if name not in _EMOTIONS:
+                raise unknown_name("emotion of FER+", written, [*_EMOTIONS, *_OTHER_NAMES], plural="emotions")
+        return self.votes[self.find(ids, splits)][:, [_COLUMNS.index(name) for name in names]]
+
+    def ceiling(self, classes: Sequence[str], ids: Sequence[str], **answers: Sequence[str]) -> VoteCeiling:
+        """Tell how often answers to faces agree with their votes, and how often any could; see `label_ceiling`.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            That can be answered; see `votes_for`.
+        ids : sequence of str, length n
+        **answers : sequence of str, length n
+            By name (``predictions=...``, ``labels=...``): one of the classes for each face.
+
+        Raises
+        ------
+        UnknownNameError
+            If an answer is none of the classes, or a class none of `emotions`.
+        DataError
+            As in `find`, or if no face has two votes.
+        """
+        place = {str(name): k for k, name in enumerate(classes)}
+        for one in sorted({str(one) for said in answers.values() for one in said} - set(place)):
+            raise unknown_name("answer", one, place)
+        given = {name: np.array([place[str(one)] for one in said]) for name, said in answers.items()}
+        return label_ceiling(self.votes_for(classes, ids), given)
 
     def find(self, ids: Iterable[str], splits: Sequence[str] | np.ndarray | None = None) -> np.ndarray:
         """Return the row of each face, so that ``votes[find(faces.ids)]`` are the votes of the faces.
@@ -247,7 +318,7 @@ def _read_row(cells: Sequence[str], at: Mapping[str, int], width: int) -> list[i
     return votes
 
 
-def relabel_ferplus(faces: FaceSet, path: str | Path) -> FaceSet:
+def relabel_ferplus(faces: FaceSet, path: str | Path, targets: str = "majority") -> FaceSet:
     """Give faces of FER-2013 the labels of FER+.
 
     The label is what the majority of the annotators chose (`FerPlus.majority`). Faces whose majority is "unknown" or
@@ -260,6 +331,9 @@ def relabel_ferplus(faces: FaceSet, path: str | Path) -> FaceSet:
         Of FER-2013; see `FerPlus.find` for how rows are found. Relabel before you draw splits.
     path : str or Path
         FER+'s ``fer2013new.csv``.
+    targets : {"majority", "probabilistic", "multi-target"}
+        With another rule than the majority, faces of the split train that have shares by it (`vote_shares`) but no
+        majority stay, too, labelled with the largest share. What is judged by is the majority in any case, as in FER+.
 
     Returns
     -------
@@ -280,6 +354,14 @@ def relabel_ferplus(faces: FaceSet, path: str | Path) -> FaceSet:
     ferplus = read_ferplus(path)
     row = ferplus.find(faces.ids, faces.splits)
     new = ferplus.majority()[row]
+    splits = faces.splits
+    if not np.any(splits != ""):
+        splits = np.array([split_of(usage) for usage in ferplus.usages[row].tolist()], dtype=np.str_)
+    added = np.zeros(len(faces), dtype=bool)
+    if targets != "majority":
+        shares = ferplus.shares(targets)[row]
+        added = (splits == "train") & ~np.isin(new, _EMOTIONS) & (shares.sum(axis=1) > 0)
+        new = np.where(added, np.array(_EMOTIONS)[shares.argmax(axis=1)], new)
     kept = np.isin(new, _EMOTIONS)
     n = f"{len(faces):,} faces"
     said = f"no majority {int(np.sum(new == '')):,}, unknown {int(np.sum(new == 'unknown')):,}, "
@@ -287,10 +369,9 @@ def relabel_ferplus(faces: FaceSet, path: str | Path) -> FaceSet:
     if not kept.any():
         msg = f"{path} has a label for none of the {n} of {faces.name} ({said})."
         raise DataError(msg)
-    splits = faces.splits
-    if not np.any(splits != ""):
-        splits = np.array([split_of(usage) for usage in ferplus.usages[row].tolist()], dtype=np.str_)
     note = f"Labels of FER+ by majority: {int(kept.sum()):,} of {n}; left out: {said}."
+    if targets != "majority":
+        note = f"{note} {int(added.sum()):,} of them train by their votes ({targets}), without a majority."
     relabelled = replace(faces, labels=new, splits=splits).take(kept)
     return replace(relabelled, notes=(*faces.notes, note, *_compare(faces.name, faces.labels[kept], new[kept])))
 

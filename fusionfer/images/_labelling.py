@@ -63,8 +63,8 @@ def map_labels(faces: FaceSet, classes: Mapping[str, str]) -> FaceSet:
     return replace(_relabel(faces.take(kept), new), notes=(*faces.notes, note))
 
 
-def warn_of_divided_groups(faces: FaceSet) -> None:
-    """Warn if a split that the data bring has one person on both sides."""
+def warn_of_divided_groups(faces: FaceSet) -> bool:
+    """Warn if a split that the data bring has one person on both sides; and return whether it has."""
     stands: dict[str, set[str]] = defaultdict(set)
     for group, split in zip(faces.groups.tolist(), faces.splits.tolist(), strict=True):
         if group and split:
@@ -76,3 +76,4 @@ def warn_of_divided_groups(faces: FaceSet) -> None:
             "Figures on such splits come out too good."
         )
         warnings.warn(msg, FusionferWarning, stacklevel=3)
+    return bool(divided)

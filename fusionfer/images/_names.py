@@ -171,6 +171,18 @@ def parse_classes(text: str) -> dict[str, str]:
 def map_classes(labels: Iterable[str], classes: Mapping[str, str]) -> dict[str, str]:
     """Return the new name of every label; labels that `classes` does not name keep theirs.
 
+    Parameters
+    ----------
+    labels : iterable of str
+        Those that occur, perhaps repeatedly; empty ones are passed over.
+    classes : mapping of str to str
+        From old label to new label, as `parse_classes` gives it. Neither case nor blanks of an old label count.
+
+    Returns
+    -------
+    dict of str to str
+        Every label that occurs -> its new name; an empty name drops it.
+
     Raises
     ------
     UnknownNameError

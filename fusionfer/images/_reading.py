@@ -38,6 +38,7 @@ def read_faces(
     split: str | None = None,
     seed: int = 0,
     labels: str | Path | None = None,
+    targets: str = "majority",
     classes: Mapping[str, str] | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -71,6 +72,8 @@ def read_faces(
         Of the draw.
     labels : str or Path, optional
         FER+'s ``fer2013new.csv``, for faces of FER-2013: its labels take the place of theirs; see `relabel_ferplus`.
+    targets : {"majority", "probabilistic", "multi-target"}
+        With `labels`: the rule that decides which training faces have labels enough; see `relabel_ferplus`.
     classes : mapping of str to str, optional
         From label to new label; an empty new label drops its samples. See `parse_classes`.
     path_column, label_column, split_column, group_column : str, optional
@@ -109,6 +112,9 @@ def read_faces(
     if on_error not in ("fail", "skip"):
         msg = f"on_error must be 'fail' or 'skip'. Got {on_error!r}."
         raise DataError(msg)
+    if targets != "majority" and labels is None:
+        msg = f"targets={targets!r} (--targets) are made of votes: give FER+'s fer2013new.csv as labels (--labels)."
+        raise DataError(msg)
     if split is not None:
         parse_split(split)  # a slip of the pen should not come out after minutes of reading
     reader = _Reader(
@@ -120,7 +126,7 @@ def read_faces(
     faces = reader.read(Path(path))
     faces = merge_labels(read_names(faces))
     if labels is not None:
-        faces = relabel_ferplus(faces, labels)
+        faces = relabel_ferplus(faces, labels, targets)
     if classes:
         faces = map_labels(faces, classes)
     if len(faces) == 0:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from fusionfer.exceptions import DataError
+from fusionfer.exceptions import DataError, FusionferWarning
 from fusionfer.images._complaints import shorten
 from fusionfer.images._faceset import SPLITS, FaceSet
 
@@ -43,7 +44,9 @@ def parse_split(text: str) -> tuple[float, ...]:
     return tuple(part / 100 for part in parts)
 
 
-def split_faces(faces: FaceSet, split: str, seed: int = 0, *, override: bool = False) -> FaceSet:
+def split_faces(
+    faces: FaceSet, split: str, seed: int = 0, *, override: bool = False, group: str = "respect"
+) -> FaceSet:
     """Draw splits at random, per label, without dividing a group.
 
     Of each label with n samples, round(p n) go to each part but the last (halves are rounded up), and the rest to
@@ -62,6 +65,9 @@ def split_faces(faces: FaceSet, split: str, seed: int = 0, *, override: bool = F
     seed : int
     override : bool
         Whether splits that the data bring may be replaced.
+    group : {"respect", "ignore"}
+        "ignore" draws as if there were no groups, as many published figures do. Where that divides any, there is a
+        warning, and the result is marked as ``leaking``.
 
     Returns
     -------
@@ -71,13 +77,21 @@ def split_faces(faces: FaceSet, split: str, seed: int = 0, *, override: bool = F
     Raises
     ------
     DataError
-        If `split` is not understood, the faces have splits already, or some part would be empty.
+        If `split` or `group` is not understood, the faces have splits already, or some part would be empty.
+
+    Warns
+    -----
+    FusionferWarning
+        If groups are ignored and divided.
 
     References
     ----------
     .. [1] MathWorks, "splitEachLabel: Split ImageDatastore labels by proportions", MATLAB documentation, 2024.
     """
     fractions = parse_split(split)
+    if group not in ("respect", "ignore"):
+        msg = f"group must be 'respect' or 'ignore', got {group!r}."
+        raise DataError(msg)
     if np.any(faces.splits != "") and not override:
         msg = (
             f"{faces.name} brings splits already ({', '.join(sorted(set(faces.splits.tolist()) - {''}))}). Leave out "
@@ -87,18 +101,36 @@ def split_faces(faces: FaceSet, split: str, seed: int = 0, *, override: bool = F
     names = _NAMES[len(fractions)]
     labels, label_of = np.unique(faces.labels, return_inverse=True)
     asked = np.array([_shares(int(n), fractions) for n in np.bincount(label_of, minlength=len(labels))])
-    part_of = _draw(faces, label_of, asked, np.random.default_rng(seed))
+    drawn = faces if group == "respect" else replace(faces, groups=np.full(len(faces), ""))
+    part_of = _draw(drawn, label_of, asked, np.random.default_rng(seed))
     got = np.zeros_like(asked)
     np.add.at(got, (label_of, part_of), 1)
     if not got.sum(axis=0).all():
         empty = [name for name, n in zip(names, got.sum(axis=0), strict=True) if n == 0]
         msg = (
             f"{faces.name}: the split {split} leaves {' and '.join(empty)} empty; there are {len(faces)} samples in "
-            f"{_units(faces)} indivisible groups. Choose other parts, or bring more data."
+            f"{_units(drawn)} indivisible groups. Choose other parts, or bring more data."
         )
         raise DataError(msg)
     notes = [f"Split {split} drawn per label with seed {seed}.", *_deviations(labels, names, asked, got)]
-    return replace(faces, splits=np.array(names)[part_of], notes=(*faces.notes, *notes))
+    divided = _divided(faces.groups, part_of)
+    if divided:
+        msg = (
+            f"Groups were ignored, and {divided:,} of them (persons, sequences, copies) stand in more than one split: "
+            "figures on this split come out too good."
+        )
+        notes.append(msg)
+        warnings.warn(f"{faces.name}: {msg}", FusionferWarning, stacklevel=2)
+    return replace(faces, splits=np.array(names)[part_of], notes=(*faces.notes, *notes), leaking=divided > 0)
+
+
+def _divided(groups: np.ndarray, part_of: np.ndarray) -> int:
+    """Return how many groups stand in more than one part."""
+    known = groups != ""
+    names, group_of = np.unique(groups[known], return_inverse=True)
+    stands = np.zeros((len(names), int(part_of.max(initial=0)) + 1), dtype=bool)
+    stands[group_of, part_of[known]] = True
+    return int(np.sum(stands.sum(axis=1) > 1))
 
 
 def _shares(n: int, fractions: Sequence[float]) -> list[int]:
@@ -121,18 +153,21 @@ def _draw(faces: FaceSet, label_of: np.ndarray, asked: np.ndarray, rng: np.rando
     by_id = np.argsort(faces.ids, kind="stable")
     grouped = by_id[faces.groups[by_id] != ""]
     names, group_of = np.unique(faces.groups[grouped], return_inverse=True)
-    members = [grouped[group_of == g] for g in range(len(names))]
+    # Split once, as comparing each group with all samples takes minutes of 30,000 groups.
+    ends = np.cumsum(np.bincount(group_of, minlength=len(names)))[:-1]
+    members = np.split(grouped[np.argsort(group_of, kind="stable")], ends) if len(names) else []
     shuffled = [members[g] for g in rng.permutation(len(names))]
     weight = 1 / np.maximum(asked, 1)
+    empty = np.ones(asked.shape[1], dtype=bool)
     for placed, group in enumerate(sorted(shuffled, key=len, reverse=True)):
         counts = np.bincount(label_of[group], minlength=len(asked))[:, None]
         # How the squared, weighted distance to what is asked changes if the group goes to each part.
         change = (((missing - counts) ** 2 - missing**2) * weight).sum(axis=0)
-        empty = ~np.isin(np.arange(asked.shape[1]), part_of)
         if len(names) - placed <= empty.sum() < asked.shape[1]:
             change[~empty] = np.inf  # as many groups are left as parts without any: each must get one
         part = int(np.argmin(change))
         part_of[group] = part
+        empty[part] = False
         missing[:, part] -= counts[:, 0]
     for label in range(len(asked)):
         alone = by_id[(faces.groups[by_id] == "") & (label_of[by_id] == label)]

@@ -127,6 +127,8 @@ def _import_skops_io() -> ModuleType:
     """
     hide = "torch" not in sys.modules and "skops.io" not in sys.modules
     if hide:
+        import scipy.stats  # noqa: F401  computes while it is imported, and asks sys.modules for torch's classes
+
         sys.modules["torch"] = None  # type: ignore[assignment]
     try:
         import skops.io

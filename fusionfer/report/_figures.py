@@ -23,6 +23,7 @@ __all__ = ["class_figure", "confusion_figure", "faces_figure", "fold_figure", "p
 # Blue and orange of Okabe and Ito's palette, told apart with any colour vision, and greys.
 BLUE, ORANGE, INK, GREY, PALE = "#0072b2", "#d55e00", "#222222", "#767676", "#d9d9d9"
 _DPI = 144
+_FACE, _LINE, _GAP = 1.05, 0.15, 0.1  # of sheets of faces, in inches
 _NORMALISE = {"true": ("each true class", 1), "pred": ("each predicted class", 0), "all": ("all samples", None)}
 
 
@@ -183,17 +184,26 @@ def faces_figure(pixels: Sequence[np.ndarray], captions: Sequence[str], columns:
     -------
     Figure
     """
+    from matplotlib.figure import Figure
+
     columns = max(1, min(len(pixels), columns or 7))
     rows = max(1, math.ceil(len(pixels) / columns))
     lines = max((caption.count("\n") + 1 for caption in captions), default=1)
-    figure = _figure(1.15 * columns + 0.1, (1.15 + 0.15 * lines) * rows + 0.1)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, picture, caption in zip(grid.flat, pixels, captions, strict=False):
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-        lines_of = [_short(line, 17) for line in caption.split("\n")]
-        _text(axes.set_title("\n".join(lines_of), size=7.5, color=INK, pad=3))
+    height = _FACE + _LINE * lines + _GAP  # of a face, what is said of it above, and the gap below
+    figure = Figure(figsize=((_FACE + _GAP) * columns + _GAP, height * rows + _GAP), facecolor="white")
+    # One pair of axes in inches from the upper left: a hundred of them would take a hundred times as long.
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    for number, (picture, caption) in enumerate(zip(pixels, captions, strict=True)):
+        left, top = _GAP + (number % columns) * (_FACE + _GAP), (number // columns) * height
+        h, w = (_FACE * size / max(picture.shape[:2]) for size in picture.shape[:2])
+        x, y = left + (_FACE - w) / 2, top + _LINE * lines + _GAP
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased", extent=(x, x + w, y + h, y))
+        shown = "\n".join(_short(line, 17) for line in caption.split("\n"))
+        where: dict[str, Any] = {"ha": "center", "va": "bottom", "linespacing": 1.1}
+        _text(axes.text(left + _FACE / 2, y - 0.04, shown, size=7.5, color=INK, **where))
+    axes.set_xlim(0, figure.get_figwidth())
+    axes.set_ylim(figure.get_figheight(), 0)
     return figure
 
 

@@ -1,71 +1,29 @@
-"""A folder with one page that stands alone, the same in Markdown, the figures and the numbers."""
+"""A folder with one page that stands alone, the same in Markdown and JSON, and the figures."""
 
 from __future__ import annotations
 
 import base64
-import html
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fusionfer.exceptions import ReportError
-from fusionfer.report._figures import png_bytes
-from fusionfer.report._tables import Table, html_table, markdown_table, markdown_text
+from fusionfer.report._figures import faces_figure, png_bytes
+from fusionfer.report._parts import Code, Picture, Section, Sheet
+from fusionfer.report._tables import Table, figure_columns, markdown_table, markdown_text
+from fusionfer.report._thumbnails import thumbnail_bytes
 from fusionfer.report._writing import write_bytes
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from jinja2 import Template
 
-__all__ = ["Picture", "write_report"]
+__all__ = ["write_report"]
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c1c1c; --soft: #5f6368; --line: #dcdcdc; --page: #ffffff; --box: #f5f6f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e8; --soft: #a3a8ad; --line: #3a3d41; --page: #17181a; --box: #222427; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 64rem; background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; }
-h2 { font-size: 1.1rem; margin: 2.25rem 0 .6rem; }
-.lead { font-size: 1.1rem; margin: 0 0 1rem; }
-.notes { margin: 1rem 0; padding: .7rem 1rem .7rem 2rem; background: var(--box); border-left: 4px solid #d55e00; }
-.note { color: var(--soft); font-size: .9rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: bottom; }
-th { font-weight: 600; }
-tr > :first-child { text-align: left; padding-left: 0; }
-tbody th { font-weight: 400; }
-tbody tr:hover { background: var(--box); }
-figure { margin: 2rem 0 0; }
-figure img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
-figcaption { color: var(--soft); font-size: .9rem; }
-@media print {
-  :root { --ink: #000; --soft: #444; --line: #bbb; --page: #fff; --box: #fff; }
-  body { max-width: none; padding: 0; font-size: 11px; } figure, section, tr { break-inside: avoid; }
-  .scroll { overflow: visible; }
-}
-"""
-
-
-class Picture(NamedTuple):
-    """A figure of a report.
-
-    Attributes
-    ----------
-    name : str
-        Of its file, without ending: letters, digits, ``_`` and ``-``.
-    caption : str
-        One sentence on what it shows; also what a screen reader says.
-    figure : matplotlib.figure.Figure
-    """
-
-    name: str
-    caption: str
-    figure: Figure
+_CSS_PIXELS = 96  # an inch
 
 
 def write_report(
@@ -74,8 +32,7 @@ def write_report(
     title: str,
     lead: str,
     notes: Sequence[str] = (),
-    tables: Sequence[Table] = (),
-    figures: Sequence[Picture] = (),
+    sections: Sequence[Section] = (),
     data: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write ``index.html``, ``report.md``, ``scores.json`` and the figures as PNG into a folder.
@@ -91,11 +48,11 @@ def write_report(
         Heading, and the one sentence that a hurried reader should read.
     notes : sequence of str
         What limits the result, shown at the top.
-    tables : sequence of Table
-        The first stands above the figures, the others below.
-    figures : sequence of Picture
+    sections : sequence of Section
+        Those without anything to show are left out.
     data : mapping, optional
-        All numbers, for machines; must be JSON without NaN.
+        All numbers, for machines; must be JSON without NaN. ``scores.json`` has them beside title, lead, notes and the
+        sections as they are shown.
 
     Returns
     -------
@@ -108,59 +65,116 @@ def write_report(
         If a name is not a file name, `data` is not JSON, or a file cannot be written.
     """
     folder = Path(folder)
-    names = [picture.name for picture in figures]
+    shown = [section for section in map(_shown, sections) if section.items]
+    drawn = {item.name: item for section in shown for item in section.items if isinstance(item, Picture | Sheet)}
+    names = [item.name for section in shown for item in section.items if isinstance(item, Picture | Sheet)]
     wrong = [name for name in names if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or names.count(name) > 1]
     if wrong:
         msg = f"Figures need names of letters, digits, _ and -, each once; not {', '.join(map(repr, wrong))}."
         raise ReportError(msg)
+    head = {"title": title, "lead": lead, "notes": list(notes)}
+    facts = {**head, **(data or {}), "sections": [_described(section) for section in shown]}
     try:
-        numbers = json.dumps(data or {}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        numbers = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         msg = f"The numbers of a report must be JSON: {error}."
         raise ReportError(msg) from error
-    drawn = {picture.name: png_bytes(picture.figure) for picture in figures}
-    files = {f"{name}.png": content for name, content in drawn.items()}
+    pictures = {name: _png(item) for name, item in drawn.items()}
+    page = _template().render(**head, sections=[_entries(section, pictures) for section in shown])
+    files = {f"{name}.png": content for name, content in pictures.items()}
     files["scores.json"] = _encoded(numbers)
-    files["report.md"] = _encoded(_markdown(title, lead, notes, tables, figures))
-    files["index.html"] = _encoded(_page(title, lead, notes, tables, figures, drawn))
+    files["report.md"] = _encoded(_markdown(title, lead, notes, shown))
+    files["index.html"] = _encoded(page)
     for name, content in files.items():
         write_bytes(folder / name, content)
     return folder / "index.html"
 
 
-def _page(
-    title: str,
-    lead: str,
-    notes: Sequence[str],
-    tables: Sequence[Table],
-    figures: Sequence[Picture],
-    drawn: Mapping[str, bytes],
-) -> str:
-    pictures = "".join(
-        f'<figure>\n<img alt="{html.escape(picture.caption)}" '
-        f'src="data:image/png;base64,{base64.b64encode(drawn[picture.name]).decode()}">\n'
-        f"<figcaption>{html.escape(picture.caption)}</figcaption>\n</figure>\n"
-        for picture in figures
-    )
-    listed = "".join(f"<li>{html.escape(note)}</li>\n" for note in notes)
-    shown = [html_table(table) for table in tables if table.rows]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{html.escape(title)}</h1>\n<p class="lead">{html.escape(lead)}</p>\n'
-        + (f'<ul class="notes">\n{listed}</ul>\n' if listed else "")
-        + "".join([*shown[:1], pictures, *shown[1:]])
-        + "</main>\n</body>\n</html>\n"
-    )
+@functools.cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string(resources.files("fusionfer.report").joinpath("page.html.jinja").read_text("utf-8"))
 
 
-def _markdown(title: str, lead: str, notes: Sequence[str], tables: Sequence[Table], figures: Sequence[Picture]) -> str:
-    shown = [markdown_table(table) for table in tables if table.rows]
-    pictures = [f"![{markdown_text(picture.caption)}]({picture.name}.png)\n" for picture in figures]
+def _shown(section: Section) -> Section:
+    """Return the section without what has nothing to show."""
+
+    def shows(item: str | Code | Table | Picture | Sheet) -> bool:
+        return bool(item.rows if isinstance(item, Table) else item.pixels if isinstance(item, Sheet) else item)
+
+    return section._replace(items=tuple(item for item in section.items if shows(item)))
+
+
+def _png(item: Picture | Sheet) -> bytes:
+    return png_bytes(item.figure if isinstance(item, Picture) else faces_figure(item.pixels, item.captions))
+
+
+def _entries(section: Section, pictures: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return the section as the template takes it."""
+
+    def entry(item: str | Code | Table | Picture | Sheet) -> tuple[str, Any]:
+        if isinstance(item, str):
+            return "text", item
+        if isinstance(item, Code):
+            return "code", item.text
+        if isinstance(item, Table):
+            return "table", {**item._asdict(), "figures": figure_columns(item)}
+        if isinstance(item, Picture):
+            width, height = (round(_CSS_PIXELS * size) for size in item.figure.get_size_inches())
+            return "figure", {
+                "caption": item.caption, "says": item.says or item.caption, "width": width, "height": height,
+                "source": _data_uri(pictures[item.name]),
+            }  # fmt: skip
+        faces = [
+            {"caption": caption, "says": "face: " + ", ".join(caption.split("\n")), "source": _data_uri(content)}
+            for content, caption in zip(map(thumbnail_bytes, item.pixels), item.captions, strict=True)
+        ]
+        return "sheet", {"caption": item.caption, "faces": faces}
+
+    return {"title": section.title, "entries": [entry(item) for item in section.items]}
+
+
+def _described(section: Section) -> dict[str, Any]:
+    """Return the section as JSON knows it; of figures, file and words."""
+
+    def described(item: str | Code | Table | Picture | Sheet) -> dict[str, Any]:
+        if isinstance(item, str):
+            return {"text": item}
+        if isinstance(item, Code):
+            return {"commands": item.text.splitlines()}
+        if isinstance(item, Table):
+            return {"table": item._asdict()}
+        words = {"file": f"{item.name}.png", "caption": item.caption}
+        if isinstance(item, Picture):
+            return {"figure": {**words, "says": item.says or item.caption}}
+        return {"faces": {**words, "captions": list(item.captions)}}
+
+    return {"title": section.title, "items": [described(item) for item in section.items]}
+
+
+def _markdown(title: str, lead: str, notes: Sequence[str], sections: Sequence[Section]) -> str:
+    def written(item: str | Code | Table | Picture | Sheet) -> str:
+        if isinstance(item, str):
+            return f"{markdown_text(item)}\n"
+        if isinstance(item, Code):
+            return "".join(f"    {line}\n" for line in item.text.splitlines())
+        if isinstance(item, Table):
+            return markdown_table(item, level=3)
+        says = item.says or item.caption if isinstance(item, Picture) else item.caption
+        caption = f"\n{markdown_text(item.caption)}\n" if says != item.caption else ""
+        return f"![{markdown_text(says)}]({item.name}.png)\n{caption}"
+
     parts = [f"# {markdown_text(title)}\n", f"{markdown_text(lead)}\n"]
     parts += ["".join(f"- {markdown_text(note)}\n" for note in notes)] if notes else []
-    return "\n".join([*parts, *shown[:1], *pictures, *shown[1:]])
+    for section in sections:
+        parts += [f"## {markdown_text(section.title)}\n", *map(written, section.items)]
+    return "\n".join(parts)
+
+
+def _data_uri(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 def _encoded(text: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,15 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fusionfer.metrics import Scores
+from fusionfer.statistics import corrected_resampled_t, proportion_interval
 
 __all__ = [
     "Table",
     "are_shares",
     "class_table",
     "confusion_table",
+    "figure_columns",
     "fold_scores",
     "heads_table",
-    "html_table",
     "markdown_table",
     "markdown_text",
     "overall_table",
@@ -28,7 +28,14 @@ __all__ = [
 ]
 
 UNDEFINED = "–"  # an en dash: a hyphen would look like a minus sign without its number
-_NAMES = {"f1": "F1", "jaccard": "Jaccard", "dice": "Dice", "roc_auc": "ROC AUC", "recall": "recall (sensitivity)"}
+_FIGURE = re.compile(r"[\N{EN DASH}]?|[<+\-±\N{MINUS SIGN}]?\d[\d.,]*( .*)?")  # a number, and what follows it
+METRIC_NAMES = {
+    "f1": "F1",
+    "jaccard": "Jaccard",
+    "dice": "Dice",
+    "roc_auc": "ROC AUC",
+    "recall": "recall (sensitivity)",
+}
 
 
 class Table(NamedTuple):
@@ -88,27 +95,45 @@ def class_table(scores: Scores) -> Table:
     note = "In percent, ROC AUC from 0 to 1. Accuracy is that of one class against the rest."
     if scores.undefined:
         note += f" {UNDEFINED}: undefined, and left out of the averages."
-    header = ("class", "samples", *(_NAMES.get(metric, metric) for metric in metrics))
+    header = ("class", "samples", *(METRIC_NAMES.get(metric, metric) for metric in metrics))
     return Table("Classes", header, tuple(rows), note)
 
 
-def confusion_table(scores: Scores) -> Table:
-    """Return the confusion matrix: a row for each true class, a column for each predicted one."""
+def confusion_table(scores: Scores, shares: bool = False) -> Table:
+    """Return the confusion matrix: a row for each true class, a column for each predicted one.
+
+    Parameters
+    ----------
+    scores : Scores
+    shares : bool
+        Percent of each row in the place of numbers of samples.
+
+    Returns
+    -------
+    Table
+    """
+
+    def shown(count: int, n: int) -> str:
+        return (_percent(count / n) if n else UNDEFINED) if shares else f"{count:,}"
+
     rows = tuple(
-        (name, *(f"{count:,}" for count in counts))
-        for name, counts in zip(scores.classes, scores.confusion, strict=True)
+        (name, *(shown(count, sum(counts)) for count in counts))
+        for name, counts in zip(scores.classes, scores.confusion.tolist(), strict=True)
     )
     header = ("true class", *(f"as {name}" for name in scores.classes))
-    return Table("Confusion matrix", header, rows, "Rows: true classes. Columns: what they were predicted as.")
+    title = "Confusion matrix, percent of each true class" if shares else "Confusion matrix"
+    return Table(title, header, rows, "Rows: true classes. Columns: what they were predicted as.")
 
 
 def undefined_table(scores: Scores) -> Table:
     """Return what has no value, and why; no rows if everything has one."""
-    rows = tuple((_NAMES.get(u.metric, u.metric), u.of, u.reason) for u in scores.undefined)
+    rows = tuple((METRIC_NAMES.get(u.metric, u.metric), u.of, u.reason) for u in scores.undefined)
     return Table("Undefined figures", ("figure", "of", "reason"), rows)
 
 
-def selection_table(selection: Mapping[str, Any], tests: Mapping[str, Scores] | None = None) -> Table:
+def selection_table(
+    selection: Mapping[str, Any], tests: Mapping[str, Scores] | None = None, intervals: bool = False
+) -> Table:
     """Return what each candidate scored in the folds, and which was kept.
 
     Parameters
@@ -118,6 +143,9 @@ def selection_table(selection: Mapping[str, Any], tests: Mapping[str, Scores] | 
         ``best_params`` (candidate -> parameters); as a model records it.
     tests : mapping of str to Scores, optional
         Scores of candidates on other samples, shown beside; they play no part in the selection.
+    intervals : bool
+        Whether to show 95 % intervals: those of the evidence, where the selection has it; else by the corrected t of
+        Nadeau and Bengio (2003), as folds share training rows, or Wilson's where rows held out gave an accuracy.
 
     Returns
     -------
@@ -130,13 +158,15 @@ def selection_table(selection: Mapping[str, Any], tests: Mapping[str, Scores] | 
     rows = []
     for name, values in folds.items():
         row = [name, *_mean_and_spread(values, show)]
+        row += [_mean_interval(name, values, selection, show)] if intervals else []
         row += [_params(params.get(name, {}))] if params else []
         if tests:
             test = tests.get(name)
             figures = (test.accuracy, test.balanced_accuracy, test.macro["f1"]) if test else (math.nan,) * 3
             row += map(_percent, figures)
         rows.append((*row, "kept" if name == selection["selected"] else ""))
-    header = ["candidate", "mean", "spread", *(["parameters"] if params else [])]
+    header = ["candidate", "mean", "spread", *(["95 % interval"] if intervals else [])]
+    header += ["parameters"] if params else []
     header += ["test accuracy", "test balanced accuracy", "test F1 (macro)"] if tests else []
     note = f"{_measure(selection, in_percent)}. {selection.get('reason', '')}"
     return Table("Selection", (*header, "choice"), tuple(rows), note.strip())
@@ -176,6 +206,21 @@ def _mean_and_spread(values: np.ndarray, show: Callable[[float], str]) -> list[s
     return [show(mean), show(float(np.std(values, ddof=1)) if len(values) > 1 else math.nan)]
 
 
+def _mean_interval(name: str, values: np.ndarray, selection: Mapping[str, Any], show: Callable[[float], str]) -> str:
+    weighed = (selection.get("evidence") or {}).get("candidates", {}).get(name, {}).get("interval")
+    n = selection.get("held_out")
+    if weighed:
+        return f"{show(weighed[0])} to {show(weighed[1])}"
+    if n and selection.get("scoring") == "accuracy" and len(values) == 1:
+        low, high = map(float, proportion_interval(round(float(values[0]) * n), n))
+    elif not n and len(values) > 1:
+        found = corrected_resampled_t(values, 1 / (len(values) - 1))
+        low, high = found.low, found.high
+    else:
+        return UNDEFINED
+    return UNDEFINED if math.isnan(low) else f"{show(low)} to {show(high)}"
+
+
 def _measure(selection: Mapping[str, Any], in_percent: bool) -> str:
     scoring = str(selection.get("scoring", "score")).replace("_", " ") + (" in percent" if in_percent else "")
     if selection.get("held_out"):
@@ -194,32 +239,24 @@ def are_shares(folds: Any) -> bool:
     return all(bool(np.all((values >= 0) & (values <= 1))) for values in folds)
 
 
-def markdown_table(table: Table) -> str:
-    """Return the table in Markdown, with title and note."""
-    lines = [f"## {markdown_text(table.title)}", ""]
+def figure_columns(table: Table) -> tuple[bool, ...]:
+    """Tell which columns hold figures, which stand at the right; the first never does."""
+    return (
+        False,
+        *(all(_FIGURE.fullmatch(row[k]) for row in table.rows) for k in range(1, len(table.header))),
+    )
+
+
+def markdown_table(table: Table, level: int = 2) -> str:
+    """Return the table in Markdown, with title, as a heading of that level, and note."""
+    lines = [f"{'#' * level} {markdown_text(table.title)}", ""]
     if table.rows:
-        right = ["---", *("---:" for _ in table.header[1:])]
+        right = ["---:" if figures else "---" for figures in figure_columns(table)]
         body = [[markdown_text(cell) for cell in row] for row in (table.header, *table.rows)]
         lines += [f"| {' | '.join(row)} |" for row in (body[0], right, *body[1:])]
     if table.note:
         lines += ["", markdown_text(table.note)]
     return "\n".join(lines) + "\n"
-
-
-def html_table(table: Table) -> str:
-    """Return the table in HTML, with title and note."""
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(row[0])}</th>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
-        + "</tr>\n"
-        for row in table.rows
-    )
-    note = f'<p class="note">{html.escape(table.note)}</p>\n' if table.note else ""
-    return (
-        f'<section>\n<h2>{html.escape(table.title)}</h2>\n<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}</tbody>\n</table></div>\n{note}</section>\n"
-    )
 
 
 def markdown_text(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fusionfer.selection._deciding import params_text
-from fusionfer.selection._selector import HybridSelector
+from fusionfer.selection._selector import RULES, TESTS, HybridSelector
+from fusionfer.selection._winners import compare_winners
 
-__all__ = ["HybridSelector", "params_text"]
+__all__ = ["RULES", "TESTS", "HybridSelector", "compare_winners", "params_text"]

@@ -20,6 +20,7 @@ from fusionfer.fusion import BlockScaler
 from fusionfer.heads import FitJob
 from fusionfer.selection._deciding import params_text
 from fusionfer.selection._folds import Folds
+from fusionfer.selection._judging import Judge, Judged, new_judged
 
 __all__ = ["Comparison", "Progress", "fit_arguments", "head_blocks", "local_blocks", "renamed", "rows_for"]
 
@@ -50,6 +51,8 @@ class Comparison:
         What the scores are called in sentences.
     held_out : ndarray of bool, shape (n,), or None
         The held-out rows of the only fold, by which heads go inside their fits, too; None where there are folds.
+    judge : Judge or None
+        Keeps what is said of single rows, where the score follows from these.
     """
 
     X: np.ndarray
@@ -64,14 +67,22 @@ class Comparison:
     scorer: Callable[..., float]
     measure: str
     held_out: np.ndarray | None = None
+    judge: Judge | None = None
 
-    def scores(self, head: Any, n_jobs: int | None, progress: Progress | None) -> dict[str, np.ndarray]:
-        """Score of `head` on the held-out rows: candidate -> (n_points, n_folds)."""
+    def scores(
+        self, head: Any, n_jobs: int | None, progress: Progress | None
+    ) -> tuple[dict[str, np.ndarray], Judged | None]:
+        """Score of `head` on the held-out rows: candidate -> (n_points, n_folds); and what it said of these rows."""
         # Who draws rows twice, as a bootstrap does, cannot be computed as "all rows less those held out".
         plain = not hasattr(head, "fit_many") or any(np.any(np.diff(inside) == 0) for inside, _ in self.folds)
-        return self._one_by_one(head, n_jobs, progress) if plain else self._together(head, progress)
+        names, n_points = list(self.candidates), len(self.points)
+        judged = new_judged(self.judge, self.folds, self.y, self.groups, names, n_points) if self.judge else None
+        scores = self._one_by_one(head, n_jobs, progress, judged) if plain else self._together(head, progress, judged)
+        return scores, judged
 
-    def _one_by_one(self, head: Any, n_jobs: int | None, progress: Progress | None) -> dict[str, np.ndarray]:
+    def _one_by_one(
+        self, head: Any, n_jobs: int | None, progress: Progress | None, judged: Judged | None
+    ) -> dict[str, np.ndarray]:
         """Every fit alone; candidates and folds in as many threads as asked for."""
         alone = effective_n_jobs(n_jobs) == 1
         scores = {name: np.zeros((len(self.points), len(self.folds))) for name in self.candidates}
@@ -91,7 +102,7 @@ class Comparison:
                 heard = renamed(progress, name) if alone else None
                 weight, groups = _taken(self.weight, given), _taken(self.groups, given)
                 fitted.fit(Z, self.y[given], **fit_arguments(fitted, weight, groups, heard, kept))
-                found[i] = self._score(fitted, Z_out, name, number, i)
+                found[i] = self._score(fitted, Z_out, name, number, i, judged)
                 if alone and progress is not None:
                     progress(number * len(found) + i + 1, len(self.folds) * len(found), name)
             return found
@@ -107,7 +118,7 @@ class Comparison:
                 progress((number + 1) * len(found), scores[name].size, name)
         return scores
 
-    def _together(self, head: Any, progress: Progress | None) -> dict[str, np.ndarray]:
+    def _together(self, head: Any, progress: Progress | None, judged: Judged | None) -> dict[str, np.ndarray]:
         """All fits in one call of the head's `fit_many`."""
         scalings = [self._scaling(inside) for inside, _ in self.folds]
         keys = [
@@ -133,7 +144,7 @@ class Comparison:
             if number != scaled_fold:
                 shift, factor = (values.astype(self.X.dtype) for values in scalings[number])
                 Z_out, scaled_fold = (self.X[self.folds[number][1]] - shift) * factor, number
-            scores[name][i, number] = self._score(one, Z_out[:, self.candidates[name]], name, number, i)
+            scores[name][i, number] = self._score(one, Z_out[:, self.candidates[name]], name, number, i, judged)
             if progress is not None:
                 progress(done, len(keys), "held-out scores")
         return scores
@@ -153,12 +164,15 @@ class Comparison:
         """Parameters of one fit: those of the point, and the candidate's blocks for a head that asks for them."""
         return {**head_blocks(head, local_blocks(self.blocks, self.candidates[name])), **self.points[i]}
 
-    def _score(self, fitted: Any, Z: np.ndarray, name: str, number: int, i: int) -> float:
-        """Score of one fit on the held-out rows; one that is not defined is an error."""
+    def _score(self, fitted: Any, Z: np.ndarray, name: str, number: int, i: int, judged: Judged | None) -> float:
+        """Score of one fit on the held-out rows, which are noted in `judged`; one that is not defined is an error."""
         where = f"{name} with {params_text(self.points[i])}" if self.points[i] else name
+        y = self.y[self.folds[number][1]]
         try:
             with config_context(assume_finite=True):  # X was checked once; each point would check its rows again
-                score = float(self.scorer(fitted, Z, self.y[self.folds[number][1]]))
+                if self.judge is not None and judged is not None:
+                    fitted, judged.said[name][i, judged.fold == number] = self.judge.ask(fitted, Z, y)
+                score = float(self.scorer(fitted, Z, y))
         except ValueError as error:
             reason = " ".join(str(error).split()).rstrip(".")
             msg = (

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["decide", "params_text"]
+__all__ = ["Significance", "decide", "p_text", "params_text"]
+
+
+class Significance(NamedTuple):
+    """What a test says of the hybrid.
+
+    Attributes
+    ----------
+    holds : bool
+        Whether the hybrid beats every single block at the level.
+    alpha : float
+        The level.
+    said : str
+        The p-value and the test, for the sentence.
+    """
+
+    holds: bool
+    alpha: float
+    said: str
+
+    @classmethod
+    def of(cls, p: float | None, test: str | None, alpha: float) -> Significance:
+        """From the p-value of "the hybrid beats every single block"; None where no test could be made."""
+        if p is None:
+            why = "of this scoring on one split" if test is None else "where the differences do not vary"
+            return cls(False, alpha, f"no test {why}")
+        return cls(p <= alpha, alpha, f"{p_text(p)}, {test}")
 
 
 def decide(
@@ -18,6 +44,7 @@ def decide(
     min_gain: float,
     measure: str,
     judged: str,
+    significance: Significance | None = None,
 ) -> tuple[str, str]:
     """Choose among candidates.
 
@@ -35,6 +62,8 @@ def decide(
         What the means are called.
     judged : str
         By what, as "over 5 folds".
+    significance : Significance, optional
+        What the test of the hybrid said, where it must be significantly better.
 
     Returns
     -------
@@ -60,17 +89,33 @@ def decide(
     if not rest:
         return single, f"{kept(single)}: the only block, {measure} {figure[single]} {judged}."
     hybrid = list(means)[-1]
-    if means[hybrid] - means[single] > min_gain + 1e-12:
+    wins = means[hybrid] - means[single] > min_gain + 1e-12
+    more = f"by more than {min_gain:g}"
+    if significance is not None:
+        wins = wins and significance.holds
+        more += f" at the level of {significance.alpha:g} ({significance.said})"
+    if wins:
         beaten = _listed([f"{name} ({rated[name]})" for name in singles])
         figures = f"{measure} {figure[hybrid]} {judged}"
-        return hybrid, f"{kept(hybrid)}: {figures} beats {beaten} by more than {min_gain:g}."
+        return hybrid, f"{kept(hybrid)}: {figures} beats {beaten} {more}."
     others = _listed([f"{name} reaches {figure[name]}{chosen[name] and f' ({chosen[name]})'}" for name in rest])
     even = [name for name in rest if means[name] == means[single]]
     tie = f"; of equals the one with fewer columns ({widths[single]})" if even else ""
     return single, (
         f"{kept(single)}: {measure} {figure[single]} {judged}; {hybrid} ({rated[hybrid]}) does not "
-        f"beat it by more than {min_gain:g}, and {others}{tie}."
+        f"beat {'every single block' if significance else 'it'} {more}, and {others}{tie}."
     )
+
+
+def p_text(p: float) -> str:
+    """Write a p-value with three figures.
+
+    Examples
+    --------
+    >>> [p_text(p) for p in (0.2468, 0.0123, 0.00004)]
+    ['p = 0.247', 'p = 0.0123', 'p < 0.001']
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {float(f'{p:.3g}'):g}"
 
 
 def params_text(params: Mapping[str, Any]) -> str:

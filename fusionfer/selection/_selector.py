@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fusionfer.exceptions import DataError
+from fusionfer.exceptions import DataError, unknown_name
 from fusionfer.fusion import BlockScaler, check_blocks
 from fusionfer.heads import make_head
 from fusionfer.selection._comparing import (
@@ -25,11 +25,21 @@ from fusionfer.selection._comparing import (
     renamed,
     rows_for,
 )
-from fusionfer.selection._deciding import decide
-from fusionfer.selection._folds import as_numbers, held_out_fold, make_folds, renumbered
+from fusionfer.selection._deciding import Significance, decide
+from fusionfer.selection._evidence import LEVEL, SAMPLES, Weighing, beats_all
+from fusionfer.selection._folds import Folds, as_numbers, held_out_fold, make_folds, renumbered
+from fusionfer.selection._given import as_mask, check_features, is_features
+from fusionfer.selection._halves import halves
+from fusionfer.selection._judging import Judge, Judged
+from fusionfer.selection._optimism import Choice, optimism
 from fusionfer.selection._search import search_points
+from fusionfer.selection._verdict import conclude
+from fusionfer.statistics import Resampled, resample
 
-__all__ = ["HybridSelector"]
+__all__ = ["RULES", "TESTS", "HybridSelector"]
+
+RULES = ("greater", "significant")
+TESTS = ("auto", "5x2")
 
 
 def _estimator_has(name: str) -> Callable[[HybridSelector], bool]:
@@ -68,6 +78,14 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         How columns are scaled, see `fusionfer.fusion.BlockScaler`.
     min_gain : float
         What the hybrid must gain over the best single block, in units of `scoring`; at least 0.
+    rule : {"greater", "significant"}
+        "greater" keeps the hybrid if its mean is greater by more than `min_gain`; "significant" only if tests say so,
+        too: that it beats every single block, each at the level `alpha`.
+    alpha : float
+        Level of the tests.
+    test : {"auto", "5x2"}
+        "auto" tests what has been fitted anyhow: by the corrected resampled t test over folds, by McNemar's on one
+        held-out split. "5x2" fits every candidate ten times more, for the combined F test over five times two folds.
     search : None, "default", dict or list of dict
         Parameters of the head to try: name -> list of values, all with all; several dicts are several such grids.
         "default" is what `fusionfer.heads.HEADS` lists for the head. None tries nothing.
@@ -89,6 +107,13 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         Their means, to twelve decimals.
     best_params_ : dict of str to dict
         The parameters that the search chose for each candidate; empty dicts without a search.
+    evidence_ : dict
+        Differences of all pairs, their intervals and tests, the verdict in words, and by how much the winner's score is
+        too good; as JSON can hold it. :func:`fusionfer.fitting.fit` stores it in the model.
+    judged_ : dict or None
+        What was said of every held-out row: ``rows`` and ``fold`` (m,), true classes ``y`` (m,) as numbers, ``groups``,
+        and ``said``: candidate -> predicted classes as numbers (n_points, m), or for "neg_log_loss" the logarithm of
+        the probability of the true label. None where `scoring` does not follow from single rows.
     search_points_ : list of dict
         What was tried, in order; one empty dict without a search.
     search_results_ : dict of str to ndarray of float64, shape (n_points, n_folds)
@@ -119,7 +144,8 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
     Rows of weight 0 are left out of everything.
 
     The score of the best of many points is a little too good, and so is that of the winner among candidates: the
-    folds chose both. Rows that took no part (a test split) give the figure to report.
+    folds chose both. ``evidence_["optimism"]`` says by how much. Rows that took no part (a test split) give the figure
+    to report.
 
     Examples
     --------
@@ -144,6 +170,9 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         scoring: Any = "accuracy",
         scale: str | None = "equal",
         min_gain: float = 0.0,
+        rule: str = "greater",
+        alpha: float = 0.05,
+        test: str = "auto",
         search: Any = None,
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -154,6 +183,9 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         self.scoring = scoring
         self.scale = scale
         self.min_gain = min_gain
+        self.rule = rule
+        self.alpha = alpha
+        self.test = test
         self.search = search
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -200,25 +232,24 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         DataError
             If there is one class only, a class has fewer rows or groups than there are folds, a fold divides a group or
             cannot be scored, the blocks do not tile the columns, the search holds nothing to try, `held_out` does not
-            fit, or Features hold test rows among others or would be judged on rows that their weights were trained on.
+            fit, Features hold test rows among others or would be judged on rows that their weights were trained on, or
+            a test is asked for that cannot be made.
         UnknownNameError
-            If the head, the scaling, or a parameter of the search is not known.
+            If the head, the scaling, the rule, the test, or a parameter of the search is not known.
         """
         blocks = self.blocks
-        if y is None and _is_features(X):
+        if y is None and is_features(X):
             features = X
-            _check_features(features, held_out)
+            check_features(features, held_out)
             X, y = features.X, features.y
             groups = features.groups if groups is None else groups
             blocks = features.blocks if blocks is None else blocks
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32))
         check_classification_targets(y)
-        if not self.min_gain >= 0:
-            msg = f"min_gain must be at least 0, got {self.min_gain!r}."
-            raise DataError(msg)
+        self._check_rule(held_out is not None)
         self.blocks_ = check_blocks(blocks, X.shape[1])
         cv, numbers = self.cv, as_numbers(groups, y)
-        held_out = None if held_out is None else _mask(held_out, len(y))
+        held_out = None if held_out is None else as_mask(held_out, len(y))
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             kept = sample_weight > 0
@@ -236,39 +267,96 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         self.search_points_ = search_points(self.search, head)
         if held_out is None:
             folds = make_folds(cv, X, y, numbers, groups, self.random_state)
-            called, judged = f"mean {self._measure()}", f"over {len(folds)} folds"
+            called, judged_by = f"mean {self._measure()}", f"over {len(folds)} folds"
         else:
             folds = held_out_fold(held_out, y, numbers, groups)
-            called, judged = self._measure(), f"on {np.count_nonzero(held_out):,} held-out rows"
+            called, judged_by = self._measure(), f"on {np.count_nonzero(held_out):,} held-out rows"
         candidates = _candidates(self.blocks_)
         scorer = get_scorer(self.scoring)
         comparison = Comparison(
             X, y, sample_weight, numbers, folds, self.blocks_, candidates, self.scale, self.search_points_, scorer,
-            self._measure(), held_out,
+            self._measure(), held_out, Judge(self.scoring, self.classes_) if Judge.knows(self.scoring) else None,
         )  # fmt: skip
         quick = _without_probability(head) if getattr(scorer, "_response_method", None) == "predict" else head
-        self.search_results_ = comparison.scores(quick, self.n_jobs, progress)
-        self._choose(candidates, called, judged)
+        self.search_results_, judged = comparison.scores(quick, self.n_jobs, progress)
+        self.judged_ = None if judged is None else judged.arrays()
+        best = self._best_points()
+        repeated = None
+        if self.test == "5x2" and len(candidates) > 1:
+            repeated = halves(comparison, quick, best, groups, self.random_state, self.n_jobs, progress)
+        self._choose(candidates, best, folds, judged, repeated, called, judged_by)
         self.estimator_ = self._refit(X[:, self.columns_], y, sample_weight, numbers, held_out, progress)
         return self
 
-    def _choose(self, candidates: dict[str, slice], called: str, judged: str) -> None:
-        """Set the best point of each candidate, and the best candidate, from `search_results_`."""
+    def _best_points(self) -> dict[str, int]:
+        """Set the scores and parameters of the best point of each candidate, and return its number."""
         # Rounded, so that the same scores in another order are a tie and not a gain of 1e-16.
         means = {name: scores.mean(axis=1).round(12) for name, scores in self.search_results_.items()}
         best = {name: int(np.argmax(values)) for name, values in means.items()}
         self.best_params_ = {name: dict(self.search_points_[i]) for name, i in best.items()}
         self.scores_ = {name: self.search_results_[name][i] for name, i in best.items()}
         self.mean_scores_ = {name: float(means[name][i]) for name, i in best.items()}
+        return best
+
+    def _choose(
+        self,
+        candidates: dict[str, slice],
+        best: dict[str, int],
+        folds: Folds,
+        judged: Judged | None,
+        repeated: dict[str, np.ndarray] | None,
+        called: str,
+        judged_by: str,
+    ) -> None:
+        """Set the winner, why, and the evidence for it."""
+        n_points = len(self.search_points_)
+        columns = {name: n_points * i + best[name] for i, name in enumerate(candidates)}
+        drawn = _drawn(judged)
+        ratio = sum(len(out) for _, out in folds) / sum(len(inside) for inside, _ in folds) if len(folds) > 1 else None
+        weighing = Weighing.of(self.scores_, ratio, self.min_gain, judged, drawn, columns, repeated)
+        pairs, hybrid = weighing.pairs(), weighing.hybrid
+        significance = None
+        if self.rule == "significant" and hybrid is not None:
+            significance = Significance.of(beats_all(pairs, hybrid), weighing.test, self.alpha)
+        widths = {name: part.stop - part.start for name, part in candidates.items()}
         self.selected_, self.reason_ = decide(
-            self.mean_scores_,
-            {name: columns.stop - columns.start for name, columns in candidates.items()},
-            self.best_params_,
-            min_gain=self.min_gain,
-            measure=called,
-            judged=judged,
-        )
+            self.mean_scores_, widths, self.best_params_,
+            min_gain=self.min_gain, measure=called, judged=judged_by, significance=significance,
+        )  # fmt: skip
         self.columns_ = candidates[self.selected_]
+        by_test = self.rule == "significant" and self.selected_ != hybrid
+        choice = Choice(widths, n_points, self.min_gain, columns[self.selected_], by_test)
+        score = self.mean_scores_[self.selected_]
+        grouped = judged is not None and judged.groups is not None
+        said = conclude(pairs, hybrid, self.selected_, test=weighing.test, rule=self.rule, alpha=self.alpha)
+        self.evidence_ = {
+            "measure": self._measure(), "judged": judged_by, "grouped": grouped,
+            "rule": self.rule, "alpha": self.alpha, "level": LEVEL, "min_gain": self.min_gain, "test": weighing.test,
+            **said, "candidates": weighing.candidates(), "pairs": pairs,
+            "fits": 0 if repeated is None else sum(values.size for values in repeated.values()),
+            "optimism": None if drawn is None else optimism([drawn], [choice], 0, score),
+        }  # fmt: skip
+
+    def _check_rule(self, one_split: bool) -> None:
+        """Refuse a rule, a level or a test that there is not."""
+        if not self.min_gain >= 0:
+            msg = f"min_gain must be at least 0, got {self.min_gain!r}."
+            raise DataError(msg)
+        if not 0 < self.alpha < 1:
+            msg = f"alpha must be a level between 0 and 1, such as 0.05, got {self.alpha!r}."
+            raise DataError(msg)
+        for kind, given, known in (("rule", self.rule, RULES), ("test", self.test, TESTS)):
+            if given not in known:
+                raise unknown_name(kind, given, known)
+        if one_split and self.test == "5x2":
+            msg = "test='5x2' makes folds of its own; with held_out one split judges. Use test='auto'."
+            raise DataError(msg)
+        if one_split and self.rule == "significant" and not Judge.knows(self.scoring):
+            msg = (
+                f"rule='significant' cannot test {self._measure()} on one held-out split, as it does not follow from "
+                "single rows. Use scoring='accuracy', or rule='greater'."
+            )
+            raise DataError(msg)
 
     def _refit(
         self,
@@ -349,53 +437,17 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         -------
         float
         """
-        if y is None and _is_features(X):
+        if y is None and is_features(X):
             X, y = X.X, X.y
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         return float(get_scorer(self.scoring)(self, X, y, **weights))
 
 
-def _is_features(X: Any) -> bool:
-    """Whether `X` is no array but carries one, with labels, blocks and groups."""
-    return not hasattr(X, "shape") and all(hasattr(X, name) for name in ("X", "y", "blocks", "groups"))
-
-
-def _mask(held_out: Any, n: int) -> np.ndarray:
-    """Which rows are held out, (n,)."""
-    mask = np.asarray(held_out)
-    if mask.shape != (n,) or mask.dtype != np.bool_:
-        msg = f"held_out must be {n} times True or False, one for each row; got {mask.dtype} of shape {mask.shape}."
-        raise DataError(msg)
-    return mask
-
-
-def _check_features(features: Any, held_out: Any) -> None:
-    """Refuse features from which nobody may select.
-
-    These are such with test rows among others, with rows of unknown label, and with rows that the weights were trained
-    on where these would be held out: what the weights remember cannot be judged.
-    """
-    splits = set(np.asarray(getattr(features, "splits", [])).tolist())
-    if "test" in splits and len(splits) > 1:  # test rows alone were asked for by name
-        others = "+".join(sorted(splits - {"test", ""}))
-        remedy = f'features.split("{others}")' if others else 'features.take(features.splits != "test")'
-        msg = f"These features hold test rows among others; select without them: fit({remedy})."
-        raise DataError(msg)
-    unlabelled = int(np.count_nonzero(np.asarray(features.y) == ""))
-    if unlabelled:
-        msg = f"{unlabelled} of {len(features.y)} rows have no label; take the labelled ones only."
-        raise DataError(msg)
-    seen = features.seen() if hasattr(features, "seen") else {}
-    judged = np.ones(len(features.y), dtype=bool) if held_out is None else _mask(held_out, len(features.y))
-    blocks = [name for name, rows in seen.items() if np.any(rows & judged)]
-    if blocks:
-        rows = np.any([seen[name] for name in blocks], axis=0) & judged
-        msg = (
-            f"The weights of {', '.join(blocks)} were trained on {np.count_nonzero(rows)} of the {np.sum(judged)} rows "
-            "that would be held out: scores on them say what the weights remember. Use fusionfer.fitting.fit, which "
-            "judges by other rows, or give held_out, rows of another split."
-        )
-        raise DataError(msg)
+def _drawn(judged: Judged | None) -> Resampled | None:
+    """Scores of all candidates at all points on rows drawn again; None where there are no two rows or groups."""
+    if judged is None or not judged.can_be_drawn:
+        return None
+    return resample(judged.scoring(list(judged.said)), len(judged.rows), judged.groups, samples=SAMPLES)
 
 
 def _candidates(blocks: dict[str, slice]) -> dict[str, slice]:

@@ -37,6 +37,8 @@ class TrainingBatches:
     seed : int
     epoch : callable
         Returns the epoch that is to be shown, from 0.
+    shares : ndarray of float32, shape (n, n_classes), optional
+        Of the classes of each picture, where these are to be learned.
 
     Attributes
     ----------
@@ -56,9 +58,10 @@ class TrainingBatches:
         recipe: Recipe,
         seed: int,
         epoch: Callable[[], int],
+        shares: np.ndarray | None = None,
     ) -> None:
         self.pictures, self.targets, self.recipe, self.seed = pictures, np.asarray(targets), recipe, seed
-        self.epoch = epoch
+        self.epoch, self.shares = epoch, shares
         self.batch_size = min(recipe.batch_size, len(pictures))
         self.rank, self.ranks = 0, 1
 
@@ -100,13 +103,14 @@ class TrainingBatches:
         if self.recipe.mixup:
             made["partners"] = rng.permutation(len(rows))
         if self.ranks > 1:
-            made["whole"] = self.targets[rows]
+            made["whole"] = (self.targets if self.shares is None else self.shares)[rows]
             shown = np.arange(len(rows))[self.rank :: self.ranks]
             if self.recipe.mixup:  # partners may be those of another rank: they follow behind the own pictures
                 shown = np.concatenate([shown, made["partners"][shown]])
                 made["partners"] = np.arange(len(shown) // 2, len(shown))
             rows, draws = rows[shown], draws[shown]
         made |= {"pixels": self.pictures.take(rows), "targets": self.targets[rows], "draws": draws}
+        made |= {} if self.shares is None else {"shares": self.shares[rows]}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in made.items()}
         # Plain numbers stay where they are: on a GPU the step would wait to read them.
         numbers: dict[str, Any] = {"seed": int(draw(self.seed, epoch, DROPOUT, step, self.rank).integers(2**62))}
@@ -118,8 +122,11 @@ class TrainingBatches:
 class ViewingBatches:
     """Pictures in their order, with their classes, for validation; of several ranks, each shows rows of its own."""
 
-    def __init__(self, pictures: Pictures, targets: np.ndarray, batch_size: int) -> None:
+    def __init__(
+        self, pictures: Pictures, targets: np.ndarray, batch_size: int, shares: np.ndarray | None = None
+    ) -> None:
         self.pictures, self.targets, self.batch_size = pictures, np.asarray(targets), batch_size
+        self.shares = shares
         self.rank, self.ranks = 0, 1
 
     def __len__(self) -> int:
@@ -133,7 +140,6 @@ class ViewingBatches:
         mine = self._rows
         for start in range(0, len(mine), self.batch_size):
             rows = mine[start : start + self.batch_size]
-            yield {
-                "pixels": torch.from_numpy(self.pictures.take(rows)),
-                "targets": torch.from_numpy(self.targets[rows]),
-            }
+            made = {"pixels": self.pictures.take(rows), "targets": self.targets[rows]}
+            made |= {} if self.shares is None else {"shares": self.shares[rows]}
+            yield {name: torch.from_numpy(value) for name, value in made.items()}

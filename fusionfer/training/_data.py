@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusionfer.exceptions import DataError
-from fusionfer.images import FaceSet, split_faces
+from fusionfer.images import FaceSet, SoftLabels, split_faces
 from fusionfer.training._pictures import Pictures
 
 __all__ = ["Part", "divide", "fingerprint"]
@@ -27,18 +27,29 @@ class Part:
     pictures : Pictures
     targets : ndarray of int64, shape (n,)
         Place of each label among the classes.
+    shares : ndarray of float32, shape (n, n_classes), or None
+        Of the classes of each face, where soft labels are given.
     """
 
     faces: FaceSet
     pictures: Pictures
     targets: np.ndarray
+    shares: np.ndarray | None = None
 
     @classmethod
-    def read(cls, faces: FaceSet, classes: Sequence[str], size: int, progress: Progress | None = None) -> Part:
+    def read(
+        cls,
+        faces: FaceSet,
+        classes: Sequence[str],
+        size: int,
+        progress: Progress | None = None,
+        soft: SoftLabels | None = None,
+    ) -> Part:
         """Decode the faces."""
         place = {name: k for k, name in enumerate(classes)}
         targets = np.array([place[str(label)] for label in faces.labels], dtype=np.int64)
-        return cls(faces, Pictures(faces, size, progress=progress), targets)
+        shares = None if soft is None else soft.take(faces.ids, classes)
+        return cls(faces, Pictures(faces, size, progress=progress), targets, shares)
 
     def unlike(self, other: Part) -> np.ndarray:
         """Return which pictures are no exact copy of one in `other`, bool of shape (n,)."""
@@ -95,12 +106,12 @@ def divide(faces: FaceSet, holdout: int, seed: int, *, test: bool) -> tuple[dict
 
 
 def fingerprint(parts: Sequence[Part]) -> str:
-    """Return a hash of pictures and labels, in their order: equal where training sees the same."""
+    """Return a hash of pictures, labels and shares, in their order: equal where training sees the same."""
     seen = hashlib.sha256()
     for part in parts:
         for digest, target in zip(part.pictures.digests, part.targets.tolist(), strict=True):
             seen.update(f"{digest} {target}\n".encode())
-        seen.update(b"\n")
+        seen.update(b"\n" if part.shares is None else np.ascontiguousarray(part.shares, "<f4").tobytes())
     return seen.hexdigest()
 
 

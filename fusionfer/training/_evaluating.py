@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from fusionfer.ensembles import average, find_weights
-from fusionfer.evaluation import Evaluation
+from fusionfer.evaluation import Evaluation, assess, copies_of_trained
 from fusionfer.exceptions import DataError, unknown_name
 from fusionfer.fusion import is_among
-from fusionfer.images import FaceSet
-from fusionfer.metrics import score
+from fusionfer.images import FaceSet, SplitFile
 from fusionfer.networks import CheckpointInfo, read_checkpoint
 from fusionfer.training._predicting import predict_network
 
@@ -46,6 +45,8 @@ def evaluate_networks(
     checkpoints: str | Path | Sequence[str | Path],
     split: str = "test",
     *,
+    splits: SplitFile | None = None,
+    copies: Sequence[Sequence[str]] | None = None,
     tta: str | None = None,
     batch_size: int = 64,
     device: str = "auto",
@@ -62,6 +63,8 @@ def evaluate_networks(
         that no member was trained on, and are equal where there are none, or `split` holds them.
     split : str
         A split, several joined by ``+``, or ``all``.
+    splits, copies : optional
+        As in `fusionfer.evaluation.evaluate`: other splits, and which pictures are copies of each other.
     tta, batch_size, device, progress
         As in `predict_network`.
 
@@ -72,7 +75,8 @@ def evaluate_networks(
     Raises
     ------
     DataError
-        If no face has a label, a label is none of the classes, or the members name different classes.
+        If no face has a label, a label is none of the classes, the members name different classes, or `splits` or
+        `copies` are of other data.
     UnknownNameError
         If there is no such split.
     WeightsError
@@ -83,6 +87,9 @@ def evaluate_networks(
     if not infos:
         msg = "Name at least one checkpoint to evaluate."
         raise DataError(msg)
+    known = faces
+    if splits is not None:
+        faces = splits.apply(faces)
     wanted = _in_split(faces, split)
     notes = list(faces.notes)
     labelled = wanted & (faces.labels != "")
@@ -124,10 +131,11 @@ def evaluate_networks(
             notes.append(f"{np.sum(mask)} of {len(part)} scored faces {what}.")
     proba = average(predict(part), weights, classes=names)
     y_pred = np.asarray(classes, dtype=np.str_)[proba.argmax(axis=1)]
-    scores, others, new = score(part.labels, y_pred, proba, classes=classes), None, ~seen
-    if seen.any() and new.any():
-        others = score(part.labels[new], y_pred[new], proba[new], classes=classes)
-    found = Evaluation(part.ids, part.labels, y_pred, proba, scores, split, tuple(notes), seen, others)
+    leaked = None
+    if splits is not None or copies is not None:
+        leaked, about = _leaked(known, part, infos, seen, splits, copies)
+        notes += about
+    found = assess(part.ids, part.labels, y_pred, proba, classes, split=split, notes=notes, seen=seen, leaked=leaked)
     return NetworksEvaluation(found, classes, tuple(float(weight) for weight in weights))
 
 
@@ -162,6 +170,30 @@ def _weights(
     weights = find_weights(predict(part), part.labels, classes=names)
     shares = ", ".join(f"{weight:.3f}" for weight in weights)
     return weights, f"Weights in the average: {shares}, found on {len(part)} faces of split validation."
+
+
+def _leaked(
+    faces: FaceSet,
+    part: FaceSet,
+    infos: Sequence[CheckpointInfo],
+    seen: np.ndarray,
+    splits: SplitFile | None,
+    copies: Sequence[Sequence[str]] | None,
+) -> tuple[np.ndarray, list[str]]:
+    """Find the scored faces of which a copy was trained on, and say how many there are."""
+    units = [*(copies or ()), *(splits.shared_groups if splits is not None else ())]
+    wanted = {one for unit in units for one in unit}
+    # A split file has the hashes of those that it leaves out, which need not be readable.
+    known = {} if splits is None else dict(zip(splits.ids.tolist(), splits.sha256.tolist(), strict=True))
+    known |= {one: faces.digest(i) for i, one in enumerate(faces.ids.tolist()) if one in wanted - known.keys()}
+    return copies_of_trained(
+        part.ids,
+        units,
+        known,
+        lambda ids: _known([known[one] for one in ids], [info.trained_on for info in infos]),
+        seen,
+        persons=splits is not None,
+    )
 
 
 def _digests(faces: FaceSet) -> list[str]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn import functional
 
 from fusionfer.exceptions import NonFiniteFeaturesError
 from fusionfer.networks import train_mode
 from fusionfer.training._augmentation import augment, mix, views
 from fusionfer.training._lightning import pl
+from fusionfer.training._losses import target_loss, target_weight
 from fusionfer.training._recipe import Recipe
 from fusionfer.training._schedules import best_epoch, has_ended, rate_factor
 
@@ -33,6 +33,8 @@ class Learner(pl.LightningModule):
     optimizer : str
     class_weights : Tensor of float32, shape (n_classes,), optional
         Weights of the classes in the loss.
+    any_of : bool
+        Where batches bring shares of classes, any class with a share is right; else the shares are to be predicted.
     name : str
         For progress and messages.
     progress : callable, optional
@@ -58,6 +60,7 @@ class Learner(pl.LightningModule):
         optimizer: str,
         *,
         class_weights: Tensor | None = None,
+        any_of: bool = False,
         name: str = "network",
         progress: Callable[[int, int, str], None] | None = None,
         say: Callable[[str], None] | None = None,
@@ -66,7 +69,7 @@ class Learner(pl.LightningModule):
         self.network = network
         self.average = copy.deepcopy(network).requires_grad_(False) if recipe.ema else None
         self.recipe, self.optimizer_name, self.name = recipe, optimizer, name
-        self.class_weights = class_weights
+        self.class_weights, self.any_of = class_weights, any_of
         self.progress, self.say = progress, say
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
@@ -113,9 +116,10 @@ class Learner(pl.LightningModule):
                 picture = mix(picture, batch["partners"], share)
         logits = self.network(picture.contiguous(memory_format=torch.channels_last)).float()
         targets, whole = batch["targets"][: len(logits)], batch.get("whole")
-        loss = self._loss(logits, targets, whole)
+        shown = batch.get("shares", batch["targets"])
+        loss = self._loss(logits, shown[: len(logits)], whole)
         if self.recipe.mixup:
-            loss = share * loss + (1.0 - share) * self._loss(logits, batch["targets"][batch["partners"]], whole)
+            loss = share * loss + (1.0 - share) * self._loss(logits, shown[batch["partners"]], whole)
         self._count("train", loss, logits, targets, len(targets) if whole is None else len(whole) / self.ranks)
         return loss
 
@@ -141,7 +145,8 @@ class Learner(pl.LightningModule):
         network = self.network if self.average is None else self.average
         logits = network(picture.contiguous(memory_format=torch.channels_last)).float()
         targets = batch["targets"]
-        self._count("validation", functional.cross_entropy(logits, targets), logits, targets, len(targets))
+        loss = target_loss(logits, batch.get("shares", targets), any_of=self.any_of)
+        self._count("validation", loss, logits, targets, len(targets))
 
     def on_train_epoch_end(self) -> None:
         """Write the epoch down, keep its weights where it is the best, and say whether it was the last."""
@@ -187,12 +192,10 @@ class Learner(pl.LightningModule):
         The gradients of the ranks are averaged as if all had the same number of pictures.
         """
         weights = None if self.class_weights is None else self.class_weights.to(logits.device)
-        loss = functional.cross_entropy(logits, targets, weights, label_smoothing=self.recipe.label_smoothing)
+        loss = target_loss(logits, targets, weights, smoothing=self.recipe.label_smoothing, any_of=self.any_of)
         if whole is None:
             return loss
-        if weights is None:
-            return loss * (self.ranks * len(targets) / len(whole))
-        return loss * (self.ranks * weights[targets].sum() / weights[whole].sum())
+        return loss * (self.ranks * target_weight(targets, weights) / target_weight(whole, weights))
 
     @torch.no_grad()
     def _count(self, split: str, loss: Tensor, logits: Tensor, targets: Tensor, n: float) -> None:

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusionfer.metrics import Scores
+from fusionfer.metrics import SoftScores
 from fusionfer.report import (
-    Picture,
+    Section,
     Table,
-    class_table,
-    confusion_figure,
     confusion_table,
-    curves_figure,
-    overall_table,
-    roc_figure,
+    curves_picture,
     roc_points,
+    scores_section,
     training_table,
     write_csv,
     write_report,
@@ -67,41 +64,41 @@ def report_run(
     """
     history = trained.history
     write_csv(folder / "history.csv", list(history[0]), ([*epoch.values()] for epoch in history))
-    figures = [Picture("curves", "Loss and accuracy of each epoch.", curves_figure({trained.name: history}))]
-    tables = []
+    sections = [Section("Training", (curves_picture({trained.name: history}),))]
     for which, proba in trained.proba.items():
         labels, scores = parts[which].faces.labels, trained.scores[which]
-        figures += _pictures(f"{which}-", which, scores, labels, proba)
-        tables += [table._replace(title=f"{table.title}, {which}") for table in _score_tables(scores)]
-        write_csv(folder / f"{which}-confusion.csv", tables[-1].header, tables[-1].rows)
+        sections.append(_scores_section(which, which, trained, labels))
+        table = confusion_table(scores)
+        write_csv(folder / f"{which}-confusion.csv", table.header, table.rows)
         header = ["class", "false_positive_rate", "true_positive_rate", "threshold"]
         write_csv(folder / f"{which}-roc.csv", header, _roc_rows(labels, proba, classes))
+    softly = tuple(_soft_table({trained.name: one}, which) for which, one in trained.soft_scores.items())
+    sections.append(Section("Against the shares", softly))
     best = best_epoch(recipe, history)
     write_report(
         folder,
         title=trained.name,
         lead=f"{100 * trained.scores['validation'].accuracy:.1f} % of the validation split are predicted right by the "
         f"weights of epoch {best + 1} of {len(history)}, the best by {recipe.monitor} (views: {recipe.tta}).",
-        tables=tables,
-        figures=figures,
+        sections=sections,
         data={
             "history": list(history),
             "scores": {which: scores.to_dict() for which, scores in trained.scores.items()},
+            "soft_scores": {which: scores.to_dict() for which, scores in trained.soft_scores.items()},
         },
     )
 
 
-def _pictures(prefix: str, what: str, scores: Scores, labels: np.ndarray, proba: np.ndarray) -> list[Picture]:
-    """Return confusion matrix and ROC curves; no curves where all samples are of one class."""
-    caption = f"{what}: of each true class, what it was predicted as."
-    figures = [Picture(f"{prefix}confusion", caption, confusion_figure(scores))]
-    if len(np.unique(labels)) > 1:
-        figures.append(Picture(f"{prefix}roc", f"{what}: ROC curves.", roc_figure(labels, proba, scores.classes)))
-    return figures
-
-
-def _score_tables(scores: Scores) -> list[Table]:
-    return [overall_table(scores), class_table(scores), confusion_table(scores)]
+def _scores_section(prefix: str, which: str, trained: TrainedNetwork, labels: np.ndarray) -> Section:
+    """Return every figure of one network on one split, with confusion matrix and ROC curves."""
+    copies = {
+        f"{which} without copies of training pictures": scores
+        for name, scores in trained.scores.items()
+        if name.startswith(f"{which} ")
+    }
+    title = _TITLES.get(which, which) if prefix == which else f"{trained.name}, {which}"
+    said = {"y_true": labels, "proba": trained.proba[which]}
+    return scores_section(trained.scores[which], title=title, others=copies, prefix=f"{prefix}-", **said)
 
 
 def _roc_rows(labels: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> list[tuple[str, ...]]:
@@ -138,10 +135,9 @@ def report_training(
     last = "test" if "test" in trained[0].scores else "validation"
     best = max(trained, key=lambda one: one.scores["validation"].accuracy)
     curves = {one.name: one.history for one in trained if one.history}
-    figures = [Picture("curves", "Loss and accuracy of each epoch.", curves_figure(curves))]
-    for number, one in enumerate(trained, 1):
-        what = f"{one.name}, {last}"
-        figures += _pictures(f"{number}-", what, one.scores[last], parts[last].faces.labels, one.proba[last])
+    sections = [Section("Networks", (*tables, curves_picture(curves)))]
+    labels = parts[last].faces.labels
+    sections += [_scores_section(str(number), last, one, labels) for number, one in enumerate(trained, 1)]
     epochs = max(len(history) for history in curves.values())
     accuracy = 100 * best.scores[last].accuracy
     return write_report(
@@ -150,8 +146,7 @@ def report_training(
         lead=f"{best.name} is best on the validation split; {accuracy:.1f} % of {best.scores[last].n:,} pictures of "
         f"{last} are predicted right, after {epochs} epochs at most.",
         notes=notes,
-        tables=tables,
-        figures=figures,
+        sections=sections,
         data={
             "recipe": recipe.describe(),
             "networks": {
@@ -159,6 +154,7 @@ def report_training(
                     "checkpoint": str(one.checkpoint.relative_to(folder)) if one.checkpoint else None,
                     "history": list(one.history),
                     "scores": {which: scores.to_dict() for which, scores in one.scores.items()},
+                    "soft_scores": {which: scores.to_dict() for which, scores in one.soft_scores.items()},
                 }
                 for one in trained
             },
@@ -167,12 +163,33 @@ def report_training(
 
 
 def comparison_tables(trained: Sequence[TrainedNetwork]) -> list[Table]:
-    """Return a table of all networks for each split that was scored."""
+    """Return a table of all networks for each split that was scored; and one against the votes, where there are any."""
     splits = list(trained[0].scores)
-    return [
+    tables = [
         training_table(
             {one.name: one.scores[which] for one in trained if which in one.scores},
             _TITLES.get(which, which[0].upper() + which[1:]),
         )
         for which in splits
     ]
+    softly = [
+        _soft_table({one.name: one.soft_scores[which] for one in trained}, which) for which in trained[0].soft_scores
+    ]
+    return [*tables, *softly]
+
+
+def _soft_table(scores: Mapping[str, SoftScores], which: str) -> Table:
+    """Return what networks are worth against shares of classes, beside the best that any could be."""
+    rows = [
+        (
+            name, f"{100 * one.agreement:.2f}", f"{100 * one.highest:.2f}", f"{100 * one.acceptable:.2f}",
+            f"{one.cross_entropy:.4f}", f"{one.entropy:.4f}", f"{one.divergence:.4f}",
+        )
+        for name, one in scores.items()
+    ]  # fmt: skip
+    header = ("network", "agreement", "at most", "any share", "cross-entropy", "at least", "divergence")
+    note = (
+        "Agreement: mean share of the predicted class, in percent; at most: of the largest; any share: of the pictures "
+        "whose predicted class has one. Cross-entropy, its least value and their difference (Kullback-Leibler) in nats."
+    )
+    return Table(f"{_TITLES.get(which, which)}, against the shares", header, tuple(rows), note)

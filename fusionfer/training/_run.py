@@ -16,7 +16,7 @@ from torch import nn
 from fusionfer.backbones import Preprocess
 from fusionfer.exceptions import ModelError, WeightsError
 from fusionfer.fusion import fingerprints
-from fusionfer.metrics import Scores, score
+from fusionfer.metrics import Scores, SoftScores, score, score_shares
 from fusionfer.networks import (
     CheckpointInfo,
     build_network,
@@ -32,7 +32,7 @@ from fusionfer.training._recipe import Recipe
 from fusionfer.training._reporting import read_probabilities, report_run, write_probabilities
 from fusionfer.training._schedules import best_epoch
 
-__all__ = ["Run", "TrainedNetwork", "scores_of"]
+__all__ = ["Run", "TrainedNetwork", "scores_of", "soft_scores_of"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -56,6 +56,8 @@ class TrainedNetwork:
         Split -> probabilities.
     scores : dict of str to Scores
         Split -> figures: "validation", and where asked for "test" and "test without copies".
+    soft_scores : dict of str to SoftScores
+        Split -> figures against the shares of the classes, where it was trained on soft labels.
     """
 
     name: str
@@ -63,6 +65,7 @@ class TrainedNetwork:
     history: tuple[dict[str, float], ...] = field(repr=False)
     proba: dict[str, np.ndarray] = field(repr=False)
     scores: dict[str, Scores] = field(repr=False)
+    soft_scores: dict[str, SoftScores] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Run:
     out: Path
     device: torch.device
     devices: int = 1
+    targets: str = "majority"
 
     @property
     def name(self) -> str:
@@ -103,7 +107,8 @@ class Run:
         scores = scores_of(proba, self.parts, self.classes)
         if not finished:
             self._save(network, history, scores, data)
-        made = TrainedNetwork(self.name, self.checkpoint, tuple(history), proba, scores)
+        soft = soft_scores_of(proba, self.parts)
+        made = TrainedNetwork(self.name, self.checkpoint, tuple(history), proba, scores, soft)
         report_run(self.folder, made, self.recipe, self.parts, self.classes)
         return made
 
@@ -149,12 +154,17 @@ class Run:
                 "n": len(train.faces),
                 "n_validation": len(validation.faces),
                 "sha256": fingerprint([train, validation]),
+                **self._soft(),
             },
             trained_on=_joined(fingerprints(train.pictures.digests), before[0]),
             selected_on=_joined(fingerprints(validation.pictures.digests), before[1]),
         )
         save_checkpoint(self.checkpoint, network.cpu(), info)
         self._state.unlink(missing_ok=True)
+
+    def _soft(self) -> dict[str, str]:
+        """What is written down of soft labels; nothing where there are none, as of trainings before there were any."""
+        return {} if self.parts["train"].shares is None else {"targets": self.targets}
 
     @property
     def _state(self) -> Path:
@@ -170,6 +180,7 @@ class Run:
             "pictures": fingerprint([self.parts["train"], self.parts["validation"]]),
             "recipe": self.recipe.describe(),
             "weights": read_state_dict(self.recipe.weights).sha256 if Path(self.recipe.weights).is_file() else "",
+            **self._soft(),
         }
         path = self.folder / "settings.json"
         try:
@@ -205,21 +216,23 @@ class Run:
             freeze=recipe.freeze,
             **recipe.options,
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        counts = np.bincount(train.targets, minlength=len(self.classes))
+        hard = np.bincount(train.targets, minlength=len(self.classes))
+        counts = hard if train.shares is None else train.shares.sum(axis=0, dtype=np.float64)
         weights = torch.from_numpy((counts.sum() / (len(counts) * counts)).astype(np.float32))
         learner = Learner(
             network,
             recipe,
             self.optimizer,
             class_weights=weights if recipe.balance == "loss" else None,
+            any_of=self.targets == "multi-target",
             name=self.name,
             progress=progress,
             say=say,
         )
         epoch = partial(getattr, learner, "current_epoch")  # a lambda could not go to another process
         loaders = (
-            TrainingBatches(train.pictures, train.targets, recipe, self.seed, epoch),
-            ViewingBatches(validation.pictures, validation.targets, recipe.batch_size),
+            TrainingBatches(train.pictures, train.targets, recipe, self.seed, epoch, train.shares),
+            ViewingBatches(validation.pictures, validation.targets, recipe.batch_size, validation.shares),
         )
         fit_on_ranks(learner, loaders, self._state, device=self.device, recipe=recipe, ranks=self.devices)
         network.load_state_dict(learner.best)
@@ -253,6 +266,12 @@ def scores_of(proba: Mapping[str, np.ndarray], parts: Mapping[str, Part], classe
             if new.any():
                 found[WITHOUT_COPIES] = score(labels[new], names[values[new].argmax(axis=1)], values[new], classes)
     return found
+
+
+def soft_scores_of(proba: Mapping[str, np.ndarray], parts: Mapping[str, Part]) -> dict[str, SoftScores]:
+    """Compare the probabilities of each split with its shares; nothing where it has none."""
+    shares = {which: parts[which].shares for which in proba}
+    return {which: score_shares(found, proba[which]) for which, found in shares.items() if found is not None}
 
 
 def _seen_before(weights: str) -> tuple[str, str]:

@@ -16,12 +16,12 @@ from torch import distributed
 from fusionfer.ensembles import average, find_weights
 from fusionfer.exceptions import ExtractionInterrupted, ModelError
 from fusionfer.extraction import find_device
-from fusionfer.images import FaceSet
+from fusionfer.images import FaceSet, SoftLabels
 from fusionfer.networks import get_architecture, network_preprocess
 from fusionfer.training._data import Part, divide
 from fusionfer.training._recipe import Recipe, read_recipe
 from fusionfer.training._reporting import report_training
-from fusionfer.training._run import Run, TrainedNetwork, scores_of
+from fusionfer.training._run import Run, TrainedNetwork, scores_of, soft_scores_of
 
 __all__ = ["TrainingResult", "train"]
 
@@ -56,6 +56,7 @@ def train(
     *,
     optimizer: str | Sequence[str] | None = None,
     out: str | Path,
+    soft: SoftLabels | None = None,
     seed: int = 0,
     score_test: bool = False,
     resume: bool = True,
@@ -83,6 +84,9 @@ def train(
         "sgdm", "adam" or "rmsprop"; by default those of the recipe. Every network is trained with every one.
     out : path
         Folder for everything: the report, and a folder with checkpoint, curves and predictions for each network.
+    soft : SoftLabels, optional
+        Of all labelled faces of the splits in question, as `FerPlus.soft_labels` makes them: the loss goes by them, in
+        training and validation, as their rule says. Accuracy goes by the labels, whatever is learned.
     seed : int
     score_test : bool
         Whether the test split is scored at the end, with and without exact copies of training pictures.
@@ -137,14 +141,18 @@ def train(
         msg = f"{devices} devices have no picture each: a batch, or the split validation, has {share}. Take fewer."
         raise ModelError(msg)
     classes = split["train"].classes
+    if soft is not None:  # an error before anything is decoded
+        for some in split.values():
+            soft.take(some.ids, classes)
     trained: list[TrainedNetwork] = []
     parts: dict[str, Part] = {}
     for name in networks:
         size = settled[name].size
         if not parts or parts["train"].pictures.size != size:
-            parts = {which: Part.read(some, classes, size, progress) for which, some in split.items()}
+            parts = {which: Part.read(some, classes, size, progress, soft) for which, some in split.items()}
         for one in optimizers:
-            run = Run(name, one, settled[name], seed, classes, parts, where, device_, devices)
+            rule = "majority" if soft is None else soft.rule
+            run = Run(name, one, settled[name], seed, classes, parts, where, device_, devices, rule)
             trained.append(run.result(resume=resume, progress=progress, say=say, data=faces.name))
     notes = (*notes, *_copies(parts))
     if chosen.average and len(trained) > 1:
@@ -213,7 +221,8 @@ def _averaged(trained: Sequence[TrainedNetwork], parts: Mapping[str, Part], clas
     weights = find_weights([one.proba["validation"] for one in trained], labels)
     proba = {which: average([one.proba[which] for one in trained], weights) for which in trained[0].proba}
     shares = " + ".join(f"{weight:.2f} {one.name}" for weight, one in zip(weights, trained, strict=True))
-    return TrainedNetwork(f"average ({shares})", None, (), proba, scores_of(proba, parts, classes))
+    scores, soft = scores_of(proba, parts, classes), soft_scores_of(proba, parts)
+    return TrainedNetwork(f"average ({shares})", None, (), proba, scores, soft)
 
 
 def _copies(parts: Mapping[str, Part]) -> list[str]:

@@ -74,3 +74,24 @@ def test_what_cannot_be_read_is_listed(tmp_path):
     assert at == 1
     assert "an HTML page" in reason
     assert told == [(2, 2, "pictures")]
+
+
+def test_thumbnails_are_stretched(tmp_path):
+    """A dark picture keeps its details: lowest value and step give its values back; none unless asked for."""
+    steep = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8) // 4 + 3
+    faces = written(tmp_path, a_png=steep)
+    assert look(faces).thumbnails is None
+    small = look(faces, thumbnails=True).thumbnails
+    assert small.pictures.shape == (1, 32, 32)
+    assert (small.pictures.min(), small.pictures.max()) == (0, 255)
+    expected = cv2.resize(steep.astype(np.float32), (32, 32), interpolation=cv2.INTER_AREA)
+    assert small.lowest + small.steps * small.pictures[0] == pytest.approx(expected, abs=1)
+
+
+def test_thumbnails_of_colours_and_of_small_pictures(tmp_path):
+    """Red, green and blue are weighed as eyes do; a picture smaller than a thumbnail is enlarged."""
+    rgb = np.zeros((8, 12, 3), np.uint8)
+    rgb[:, :4, 0] = rgb[:, 4:8, 1] = rgb[:, 8:, 2] = 255  # OpenCV writes blue first
+    small = look(written(tmp_path, a_png=rgb), thumbnails=True).thumbnails
+    grey = small.lowest + small.steps * small.pictures[0].astype(float)
+    assert grey[16, [0, 16, 31]] == pytest.approx(255 * np.array([0.114, 0.587, 0.299]), abs=1.5)

@@ -414,3 +414,32 @@ def test_rows_that_weights_have_seen_are_not_judged_by(fit, make_features, tmp_p
     outcome = fit(tmp_path / "none", "--overwrite")
     assert outcome.code == 1
     assert "there is no such row with a label. Extract such faces into the same cache, or fit to another" in outcome.err
+
+
+def test_the_evidence_stands_under_the_table(fit, make_cache, tmp_path):
+    """Every pair with its interval, the verdict, and what the choice brings by chance; --json has it all."""
+    folder = make_cache()
+    outcome = fit(folder, "--rule", "significant", "--test", "5x2", "--alpha", 0.5)
+    assert outcome.code == 0, outcome.err
+    assert "fusionfer: --test 5x2 costs 30 fits more." in outcome.err
+    assert "pair" in outcome.out
+    assert "95 % interval" in outcome.out
+    assert re.search(r"^ left \+ right less left +[+-]\d+\.\d\d +[+-]\d+\.\d\d to [+-]", outcome.out, re.MULTILINE)
+    evidence = load_model(tmp_path / "model").selection["evidence"]
+    assert f"{evidence['verdict']} {evidence['optimism']['sentence']}" in outcome.out
+    assert (evidence["rule"], evidence["alpha"], evidence["test"]) == ("significant", 0.5, "5x2 cv combined F")
+    found = json.loads(fit(folder, "--json", "--overwrite").out)["selection"]["evidence"]
+    assert found["test"] == "corrected resampled t"
+    assert len(found["pairs"]) == 3
+
+
+def test_one_block_needs_no_table_of_evidence(fit, make_cache):
+    """There is no pair."""
+    assert "Evidence" not in fit(make_cache(), "--features", "left").out
+
+
+def test_a_rule_that_there_is_not(fit, make_cache):
+    """Wrong usage, with the rules there are."""
+    outcome = fit(make_cache(), "--rule", "better")
+    assert outcome.code == 2
+    assert "'greater', 'significant'" in outcome.err

@@ -115,13 +115,41 @@ def test_what_does_not_fit_is_one_line(cli, fer, shared_faces, tmp_path, verb):
     assert not (tmp_path / "x").exists()
 
 
+QUICK = ["--network", "mobilenet_v2", "--set", "size=36", "--set", "crop=32", "--set", "stem=standard", "--set"]
+QUICK += ["warmup=0", "--set", "batch_size=6", "--set", "epochs=1", "--set", "tta=none", "--set", "holdout=50"]
+
+
+def test_train_learns_the_votes(cli, fer, tmp_path, monkeypatch):
+    """--targets: faces in doubt train too, by their votes; classes are mapped; scored by label and votes."""
+    root, table, _ = fer
+    monkeypatch.chdir(tmp_path)
+    words = ["--targets", "probabilistic", "--classes", "contempt=anger", "--score", "test"]
+    outcome = cli("train", root, "--labels", table, *QUICK, *words)
+    assert outcome.code == 0, outcome.err
+    kept, added = re.search(r"majority: (\d+) of 28 faces.* (\d) of them train by their votes", outcome.err).groups()
+    assert int(kept) - int(added) == 24
+    assert int(added) > 0
+    assert re.search(r"Test split.*, against the shares\n", outcome.out)
+    (network,) = json.loads(cli("train", root, "--labels", table, *QUICK, *words, "--json").out)["networks"].values()
+    assert network["checkpoint"].startswith("trained/fer-ferplus-probabilistic-fer/")
+    assert "contempt" not in json.dumps(network["scores"])
+    soft = network["soft_scores"]["test"]
+    assert soft["divergence"] == pytest.approx(soft["cross_entropy"] - soft["entropy"])
+
+
+def test_targets_need_votes(cli, fer, tmp_path):
+    """Without --labels they cannot be made, and nothing is written."""
+    outcome = cli("train", fer[0], "--targets", "multi-target", "--out", tmp_path / "x")
+    assert outcome.code == 1
+    assert "give FER+'s fer2013new.csv as labels (--labels)" in outcome.error
+    assert not (tmp_path / "x").exists()
+
+
 def test_train_learns_the_labels_of_ferplus(cli, fer, tmp_path, monkeypatch):
     """The classes of the checkpoint are FER+'s, in a folder of their own; it is scored on FER+'s labels."""
     root, table, _ = fer
     monkeypatch.chdir(tmp_path)
-    words = ["--network", "mobilenet_v2", "--set", "size=36", "--set", "crop=32", "--set", "stem=standard", "--set"]
-    words += ["warmup=0", "--set", "batch_size=6", "--set", "epochs=1", "--set", "tta=none", "--set", "holdout=50"]
-    outcome = cli("train", root, "--labels", table, *words, "--json")
+    outcome = cli("train", root, "--labels", table, *QUICK, "--json")
     assert outcome.code == 0, outcome.err
     assert "Labels of FER+ by majority: 24 of 28 faces" in outcome.err
     (network,) = json.loads(outcome.out)["networks"].values()
@@ -129,7 +157,14 @@ def test_train_learns_the_labels_of_ferplus(cli, fer, tmp_path, monkeypatch):
     assert "contempt" in json.dumps(network["scores"])
     assert "angry" not in json.dumps(network["scores"])
     checkpoint = network["checkpoint"]
-    scored = cli("evaluate", root, "--model", checkpoint, "--labels", table, "--split", "test", "--json")
+    words = ["evaluate", root, "--model", checkpoint, "--labels", table, "--split", "test"]
+    scored = cli(*words, "--votes", table, "--json")
     assert scored.code == 0, scored.err
+    found = json.loads(scored.out)
+    # All annotators chose the label, so that agreement with a vote is accuracy.
+    assert found["votes"]["highest"]["share"] == found["votes"]["answered"]["labels"]["share"] == 1.0
+    assert found["votes"]["answered"]["predictions"]["share"] == pytest.approx(found["accuracy"])
+    assert "labels 100.0 % [100.0, 100.0], another annotator 100.0 %" in cli(*words, "--votes", table).out
+    assert "votes" not in json.loads(cli(*words, "--json").out)
     refused = cli("evaluate", root, "--model", checkpoint, "--split", "test")
     assert (refused.code, "angry" in refused.error) == (1, True)

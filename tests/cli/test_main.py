@@ -14,7 +14,10 @@ from fusionfer import __version__, exceptions
 from fusionfer.cli import cli as root
 from fusionfer.exceptions import DataError, ExtractionInterrupted, LeakError, StoreFullError
 
-VERBS = ["demo", "audit", "extract", "train", "heads", "fit", "evaluate", "predict", "info", "cache"]
+VERBS = [
+    "demo", "eda", "audit", "extract", "train", "heads", "fit", "evaluate", "report", "predict", "replay",
+    "check-claims", "info", "cache",
+]  # fmt: skip
 
 
 def process(*arguments, code=None):

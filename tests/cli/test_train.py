@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from fusionfer.networks import read_checkpoint
+
 QUICK = [
     "--network", "mobilenet_v2", "--set", "size=36", "--set", "crop=32", "--set", "stem=standard", "--set", "warmup=0",
     "--set", "batch_size=14", "--set", "epochs=1", "--set", "tta=none", "--seed", "1",
@@ -65,3 +67,25 @@ def test_other_settings_name_the_option(cli, shared_faces, tmp_path):
     assert outcome.code == 1
     assert "holds a training with other settings" in outcome.error
     assert "--restart" in outcome.error
+
+
+def test_splits_of_a_file_are_trained_on(cli, shared_faces, tmp_path):
+    """A picture that the split file leaves out is none of those that the checkpoint says it was trained on."""
+    plain = cli("audit", shared_faces, "--clean", tmp_path / "clean.csv", "--quiet")
+    assert plain.code == 0, plain.err
+    lines = (tmp_path / "clean.csv").read_text().splitlines()
+    columns = [line.split(",") for line in lines]
+    where = columns[0].index("split")
+    row = next(i for i, cells in enumerate(columns) if cells[where] == "train")
+    columns[row][where], columns[row][columns[0].index("reason")] = "", "by hand"
+    (tmp_path / "clean.csv").write_text("\n".join(",".join(cells) for cells in columns) + "\n")
+    counts = {}
+    for name, more in {"whole": [], "less": ["--splits", tmp_path / "clean.csv"]}.items():
+        outcome = cli("train", shared_faces, *QUICK, *more, "--out", tmp_path / name, "--quiet", "--json")
+        assert outcome.code == 0, outcome.err
+        checkpoint = json.loads(outcome.out)["networks"]["mobilenet_v2-sgdm"]["checkpoint"]
+        counts[name] = len(read_checkpoint(checkpoint)[0].trained_on)
+    assert counts["whole"] > counts["less"]
+    both = cli("train", shared_faces, *QUICK, "--splits", tmp_path / "clean.csv", "--split", "70/30")
+    assert both.code == 2
+    assert "give one of both" in both.err

@@ -1,5 +1,7 @@
 """fit: trains on the rows of a split alone, and records what it did."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -158,3 +160,19 @@ def test_a_value_that_the_head_cannot_use(make_features, listed):
         fit(make_features(), "plain", cv=3, params={"C": "much", "tol": 0.1})
     with pytest.raises(ValueError, match=r"^The 'C' parameter of LogisticRegression must be"):
         fit(make_features(), LogisticRegression(C="much"), cv=3)
+
+
+def test_the_evidence_is_recorded(make_features):
+    """Whatever the selector found out stands in the model, as JSON; rule, level and test reach it."""
+    result = fit(make_features(), cv=3, rule="significant", alpha=0.2, test="5x2")
+    evidence = result.model.selection["evidence"]
+    assert evidence == result.selector.evidence_
+    assert json.loads(json.dumps(evidence, allow_nan=False)) == evidence
+    assert (evidence["rule"], evidence["alpha"], evidence["test"]) == ("significant", 0.2, "5x2 cv combined F")
+    assert [(pair["first"], pair["second"]) for pair in evidence["pairs"]] == [
+        ("left + right", "left"),
+        ("left + right", "right"),
+        ("left", "right"),
+    ]
+    with pytest.raises(UnknownNameError, match=r"^Unknown rule 'best'\. Known rules: greater, significant\."):
+        fit(make_features(), cv=3, rule="best")

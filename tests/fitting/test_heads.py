@@ -75,3 +75,16 @@ def test_wrong_heads_are_refused_before_any_work(make_features, listed, monkeypa
     monkeypatch.setattr(GaussianNB, "fit", None)
     with pytest.raises(error, match=message):
         fit_heads(make_features(), heads, **options)
+
+
+def test_the_winner_is_weighed_against_the_other_heads(make_features, listed):
+    """The evidence of the best head, with the pairs of heads, and the optimism of all that was tried."""
+    result = fit_heads(make_features(), ["bayes", "plain"], cv=3)
+    evidence, alone = (
+        found["evidence"] for found in (result.model.selection, result.results[result.best].model.selection)
+    )
+    assert evidence["pairs"] == alone["pairs"]
+    (pair,) = evidence["heads"]
+    assert pair["first"].startswith(f"{result.best} on ")
+    assert evidence["optimism"]["configurations"] == 2 * alone["optimism"]["configurations"] == 6
+    assert "heads" not in alone

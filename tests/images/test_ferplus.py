@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionfer.exceptions import DataError, FusionferWarning
+from fusionfer.exceptions import DataError, FusionferWarning, UnknownNameError
 from fusionfer.images import FaceSet, FerPlus, read_faces, read_ferplus, relabel_ferplus
 
 COLUMNS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
@@ -241,6 +241,47 @@ def test_the_published_file():
         "neutral": 11_012, "happiness": 9_045, "surprise": 3_960, "sadness": 3_749, "anger": 2_660, "disgust": 161,
         "fear": 677, "contempt": 148,
     }  # fmt: skip
+
+
+def test_votes_for_classes(votes):
+    """In the order asked for, by FER-2013's names or FER+'s; other names are unknown."""
+    ferplus = read_ferplus(votes)
+    assert ferplus.votes_for(["sad", "anger", "Angry"], ["fer2013:0", "fer2013:3"]).tolist() == [[1, 9, 9], [3, 1, 1]]
+    with pytest.raises(UnknownNameError, match=r"emotion of FER\+ 'sadnes'.*Did you mean 'sadness'"):
+        ferplus.votes_for(["sadnes"], ["fer2013:0"])
+
+
+def test_the_ceiling_of_some_faces(votes):
+    """Votes for what can be answered count: of row 2, four of nine for neutral and for sadness; all predicted right."""
+    found = read_ferplus(votes).ceiling(["neutral", "sad", "angry"], ["fer2013:2"], predictions=["sad"])
+    assert found.answered == {"predictions": pytest.approx(4 / 9)}
+    assert found.highest == pytest.approx(4 / 9)
+    with pytest.raises(UnknownNameError, match="Unknown answer 'sadness'"):
+        read_ferplus(votes).ceiling(["neutral", "sad"], ["fer2013:2"], labels=["sadness"])
+
+
+@pytest.mark.parametrize("rule", ["probabilistic", "multi-target"])
+def test_training_faces_without_a_majority_keep_their_votes(votes, rule):
+    """They stay in train, labelled with the first of the largest; other splits go by the majority alone."""
+    given = faces(FIT, ["x"] * 5)
+    found = relabel_ferplus(given, votes, rule)
+    assert found.ids.tolist() == [FIT[i] for i in (0, 2, 3)]
+    assert found.labels.tolist() == ["anger", "neutral", "neutral"]
+    assert found.notes[0].endswith(f"1 of them train by their votes ({rule}), without a majority.")
+    soft = read_ferplus(votes).soft_labels(found, rule)
+    assert soft.take(found.ids, ["anger", "neutral", "sadness"])[1].tolist() == [0.0, 0.5, 0.5]
+    judged = faces(FIT, ["x"] * 5, splits=["test"] * 5)
+    assert relabel_ferplus(judged, votes, rule).ids.tolist() == [FIT[0], FIT[3]]
+
+
+@pytest.mark.real
+@REAL
+def test_the_published_numbers_of_faces():
+    """By the majority as many faces as the authors train on (25,060, 3,199 and 3,153); by votes more."""
+    ferplus = read_ferplus(DATA / "ferplus.csv")
+    for rule, n in [("majority", [25_060, 3_199, 3_153]), ("probabilistic", [27_956, 3_505, 3_505])]:
+        known = ferplus.shares(rule).sum(axis=1) > 0
+        assert [known[ferplus.usages == usage].sum() for usage in ("Training", "PublicTest", "PrivateTest")] == n
 
 
 @pytest.mark.real

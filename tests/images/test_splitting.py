@@ -1,13 +1,16 @@
 """Drawing splits."""
 
+import warnings
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionfer.exceptions import DataError
+from fusionfer.exceptions import DataError, FusionferWarning
+from fusionfer.images import generate_faces
 from fusionfer.images._faceset import FaceSet
 from fusionfer.images._splitting import parse_split, split_faces
 
@@ -111,3 +114,22 @@ def test_empty_part_is_an_error():
     """A part that would stay empty is named."""
     with pytest.raises(DataError, match=r"leaves test empty; there are 5 samples in 1 indivisible groups"):
         split_faces(make(["a"] * 5, ["p"] * 5), "70/30")
+
+
+def test_ignored_groups_are_divided_with_a_warning_and_a_mark():
+    """With group="ignore" persons stand on both sides: a warning, a note and `leaking` say so; else nothing does."""
+    faces = generate_faces(6, takes=2, size=16)
+    with pytest.warns(FusionferWarning, match="Groups were ignored, and 6 of them"):
+        drawn = split_faces(faces, "70/30", seed=1, override=True, group="ignore")
+    assert drawn.leaking
+    assert drawn.take([0, 1]).leaking
+    assert "figures on this split come out too good" in drawn.notes[-1]
+    assert drawn.groups.tolist() == faces.groups.tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kept = split_faces(drawn, "70/30", seed=1, override=True)
+        assert not kept.leaking
+        none = split_faces(replace(faces, groups=None), "70/30", seed=1, override=True, group="ignore")
+        assert not none.leaking
+    with pytest.raises(DataError, match="group must be 'respect' or 'ignore', got 'some'"):
+        split_faces(faces, "70/30", override=True, group="some")

@@ -275,6 +275,15 @@ print(int(torch.ones(2).sum()))
     assert run(code, tmp_path) == ["False", "True", "2"]
 
 
+def test_a_model_is_the_first_thing_that_a_process_loads(tmp_path):
+    """Loading needs nothing imported before it: scipy computes at import, while torch is hidden."""
+    run('save_model(model, "m")', tmp_path)
+    code = "import sys\nfrom fusionfer.persistence import load_model\n"
+    code += "print(len(load_model('m').classes), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["2", "False"], done.stderr
+
+
 def test_nothing_is_hidden_where_torch_is_loaded(tmp_path):
     """With torch in use already, it stays the same module."""
     code = """

@@ -104,8 +104,14 @@ def test_faces():
     white = np.full((48, 40), 255, np.uint8)
     pictures = [white] * 7 + [np.zeros((30, 30, 3), np.uint8)]
     figure = faces_figure(pictures, [f"joy {k}" for k in range(8)])
-    assert len(figure.axes) == 14
-    assert [axes.get_title() for axes in figure.axes[:8]] == [f"joy {k}" for k in range(8)]
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == [f"joy {k}" for k in range(8)]
+    edges = np.array([image.get_extent() for image in axes.images])
+    assert np.all(edges[:7, 0] < edges[:7, 1])
+    assert np.all(edges[:6, 1] < edges[1:7, 0])  # side by side, none over the other
+    assert edges[7, 3] > edges[0, 2]  # the eighth below the first
+    drawn = boxes(figure, axes.texts)
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(drawn, 2))
     image = np.asarray(Image.open(io.BytesIO(png_bytes(figure))).convert("L"))
     assert (image < 40).mean() > 0.03
 
@@ -116,7 +122,7 @@ def test_dollar_signs_are_no_formulas(make_scores, selection):
     selection.update(scores={"$\\frac{1$": [0.5, 0.6]}, scoring="$\\frac{$")
     for figure in (confusion_figure(scores), class_figure(scores), fold_figure(selection)):
         assert png_bytes(figure).startswith(b"\x89PNG")
-    assert faces_figure([np.zeros((2, 2), np.uint8)], ["$\\frac{1$"]).axes[0].title.get_parse_math() is False
+    assert faces_figure([np.zeros((2, 2), np.uint8)], ["$\\frac{1$"]).axes[0].texts[0].get_parse_math() is False
 
 
 def test_same_bytes_and_no_trace(make_scores):

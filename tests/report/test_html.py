@@ -9,25 +9,29 @@ import pytest
 from matplotlib.figure import Figure
 
 from fusionfer.exceptions import ReportError
-from fusionfer.report import Picture, Table, write_report
+from fusionfer.report import Code, Picture, Section, Sheet, Table, write_report
 
 EVIL = '"><script>alert(1)</script>'
 VOID = {"meta", "img", "br", "link"}
 
 
 class Page(HTMLParser):
-    """Collects tags, checks that each is closed, and remembers where pictures and links lead."""
+    """Collects tags, checks that each is closed, and remembers where pictures and links lead, and what pictures say."""
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.tags, self.sources, self.text = [], [], [], []
+        self.open, self.tags, self.sources, self.links, self.says, self.ids, self.text = [], [], [], [], [], [], []
         self.feed(text)
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
+        known = dict(attrs)
         self.tags.append(tag)
-        self.sources += [value for name, value in attrs if name in ("src", "href")]
-        assert not any(name.startswith("on") for name, _ in attrs)
+        self.sources += [known["src"]] if "src" in known else []
+        self.links += [known["href"]] if "href" in known else []
+        self.ids += [known["id"]] if "id" in known else []
+        self.says += [known.get("alt")] if tag == "img" else []
+        assert not any(name.startswith("on") for name in known)
         if tag not in VOID:
             self.open.append(tag)
 
@@ -41,13 +45,22 @@ class Page(HTMLParser):
 @pytest.fixture
 def arguments():
     """What a caller with hostile file names hands over."""
-    table = Table(EVIL, ("x", EVIL), ((EVIL, "1"),), EVIL)
+    faces = [np.zeros((6, 5), np.uint8), np.full((400, 300, 3), 9, np.uint8)]
+    items = (
+        EVIL,
+        Table(EVIL, ("x", EVIL), ((EVIL, "1"),), EVIL),
+        Table("empty", ("a",), ()),
+        Picture("one", EVIL, Figure((1, 1)), f"in words: {EVIL}"),
+        Picture("two", EVIL, Figure((1, 2))),
+        Sheet("faces", EVIL, faces, [EVIL, "b\nc"]),
+        Sheet("none", "no faces", [], []),
+        Code(f"fusionfer report {EVIL}\nsecond"),
+    )
     return {
         "title": EVIL,
         "lead": EVIL,
         "notes": [EVIL, "a \udcff name"],
-        "tables": [table, Table("empty", ("a",), ())],
-        "figures": [Picture("one", EVIL, Figure((1, 1)))],
+        "sections": [Section(EVIL, items), Section("nothing", ("",)), Section("B", ("b",)), Section("C", ("c",))],
         "data": {"name": EVIL, "value": 0.5},
     }
 
@@ -56,25 +69,52 @@ def test_files_of_a_report(tmp_path, arguments):
     """Page, Markdown, numbers and figures are there, and nothing else."""
     index = write_report(tmp_path / "deep" / "report", **arguments)
     assert index == tmp_path / "deep" / "report" / "index.html"
-    assert sorted(path.name for path in index.parent.iterdir()) == ["index.html", "one.png", "report.md", "scores.json"]
-    assert json.loads((index.parent / "scores.json").read_text()) == arguments["data"]
+    expected = {"index.html", "report.md", "scores.json", "one.png", "two.png", "faces.png"}
+    assert {path.name for path in index.parent.iterdir()} == expected
 
 
 def test_the_page_stands_alone_and_runs_nothing(tmp_path, arguments):
     """Fault 18: the page is well formed, holds its pictures in itself, and shows hostile names as text."""
     page = Page(write_report(tmp_path, **arguments).read_text("utf-8"))
     assert "script" not in page.tags
+    assert len(page.sources) == 4  # two figures, two faces
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    assert len(page.sources) == 1
-    assert "".join(page.text).count(EVIL) == 9  # title, heading, lead, note, caption, and four in the table
-    assert "empty" not in "".join(page.text)
+    assert page.links == [f"#{one}" for one in page.ids] == ["#s1", "#s2", "#s3"]
+    text = "".join(page.text)
+    # Title, heading, lead, note; section and its link, paragraph, four in the table, three captions, a face, a command.
+    assert text.count(EVIL) == 16
+    assert "empty" not in text
+    assert "nothing" not in text
+    assert "no faces" not in text
+
+
+def test_every_picture_speaks(tmp_path, arguments):
+    """Each has an alternative text: the figure's words, or its caption; of a face, its lines."""
+    page = Page(write_report(tmp_path, **arguments).read_text("utf-8"))
+    assert page.says == [f"in words: {EVIL}", EVIL, f"face: {EVIL}", "face: b, c"]
+
+
+def test_the_same_facts_in_markdown_and_json(tmp_path, arguments):
+    """What the page shows stands in both others: sentences, rows, captions, commands; JSON has the numbers, too."""
+    folder = write_report(tmp_path, **arguments).parent
+    found = json.loads((folder / "scores.json").read_text("utf-8", "backslashreplace"))
+    assert found["name"] == EVIL
+    assert found["value"] == 0.5
+    assert [section["title"] for section in found["sections"]] == [EVIL, "B", "C"]
+    kinds = [next(iter(item)) for item in found["sections"][0]["items"]]
+    assert kinds == ["text", "table", "figure", "figure", "faces", "commands"]
+    assert found["sections"][0]["items"][1]["table"]["rows"] == [[EVIL, "1"]]
+    assert found["sections"][0]["items"][5]["commands"] == [f"fusionfer report {EVIL}", "second"]
+    text = (folder / "report.md").read_text("utf-8")
+    for wanted in ("## B", "](one.png)", "](two.png)", "](faces.png)", "    fusionfer report", "    second"):
+        assert wanted in text
 
 
 def test_the_markdown_runs_nothing(tmp_path, arguments):
-    """Fault 18: in Markdown too, no markup of a name survives, and the figure is linked."""
+    """Fault 18: in Markdown too, no markup of a name survives outside of code."""
     text = (write_report(tmp_path, **arguments).parent / "report.md").read_text("utf-8")
-    assert not re.search(r"(?<!\\)<", text)
-    assert "](one.png)" in text
+    outside = "\n".join(line for line in text.splitlines() if not line.startswith("    "))
+    assert not re.search(r"(?<!\\)<", outside)
 
 
 def test_same_input_same_bytes(tmp_path, arguments):
@@ -90,10 +130,12 @@ def test_nothing_is_written_when_something_is_wrong(tmp_path, arguments):
     with pytest.raises(ReportError, match="must be JSON"):
         write_report(tmp_path / "r", **{**arguments, "data": {"x": np.nan}})
     for name in ("../x", "", "a b", "a/b"):
+        section = Section("S", (Picture(name, "", Figure()),))
         with pytest.raises(ReportError, match="Figures need names of letters"):
-            write_report(tmp_path / "r", **{**arguments, "figures": [Picture(name, "", Figure())]})
+            write_report(tmp_path / "r", **{**arguments, "sections": [section]})
+    twice = [Section("S", (Picture("x", "", Figure()),)), Section("T", (Sheet("x", "", [np.zeros((2, 2))], [""]),))]
     with pytest.raises(ReportError, match=r"each once; not 'x', 'x'"):
-        write_report(tmp_path / "r", **{**arguments, "figures": [Picture("x", "", Figure())] * 2})
+        write_report(tmp_path / "r", **{**arguments, "sections": twice})
     assert not (tmp_path / "r").exists()
 
 

@@ -96,6 +96,20 @@ def test_the_sampler_makes_classes_equal():
     assert not torch.equal(draws[twice[0]], draws[twice[1]])
 
 
+def test_shares_go_with_their_pictures():
+    """In training, whatever rank, and in validation; the whole batch is told by its shares, too."""
+    shares = np.random.default_rng(0).dirichlet([1.0] * 3, 20).astype(np.float32)
+    recipe = read_recipe({"batch_size": 7, "mixup": 0.5})
+    for ranks in (1, 2):
+        made = TrainingBatches(Numbers(20), np.arange(20) % 3, recipe, 0, lambda: 0, shares)
+        made.ranks = ranks
+        for batch in made:
+            assert np.array_equal(batch["shares"], shares[batch["pixels"].numpy()])
+            assert ranks == 1 or batch["whole"].shape == (7, 3)
+    for batch in ViewingBatches(Numbers(20), np.arange(20), 6, shares):
+        assert np.array_equal(batch["shares"], shares[batch["pixels"].numpy()])
+
+
 def test_fewer_pictures_than_a_batch():
     """They make one batch of all."""
     (only,) = batches(4)

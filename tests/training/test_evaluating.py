@@ -8,6 +8,7 @@ from fusionfer.backbones import Preprocess
 from fusionfer.ensembles import average, find_weights
 from fusionfer.exceptions import DataError, UnknownNameError
 from fusionfer.fusion import fingerprints
+from fusionfer.images import SplitFile
 from fusionfer.networks import CheckpointInfo, build_network, import_torchvision, save_checkpoint
 from fusionfer.training import evaluate_networks, predict_network
 
@@ -87,3 +88,25 @@ def test_what_cannot_be_scored(faces, checkpoints, tmp_path):
     path = save_checkpoint(tmp_path / "o.safetensors", build_network("mobilenet_v2", 7, size=32), other)
     with pytest.raises(DataError, match=r"must name the same 7 classes, each once\."):
         evaluate_networks(faces, [checkpoints[0], path])
+
+
+def test_copies_of_pictures_that_a_network_knows(faces, digests, checkpoints):
+    """By an audit, or by a split file that leaves the known picture out: every figure without these, too."""
+    tested = np.flatnonzero(faces.splits == "test")
+    learned = np.flatnonzero(faces.splits == "train")[0]
+    pair = (str(faces.ids[learned]), str(faces.ids[tested[3]]))
+    found = evaluate_networks(faces, checkpoints[0], copies=[pair], tta="none", device="cpu").evaluation
+    assert np.flatnonzero(found.seen).tolist() == [0, 1]
+    assert np.flatnonzero(found.leaked).tolist() == [3]
+    assert found.clean_scores.n == found.unseen_scores.n - 1 == len(tested) - 3
+    rest = ~(found.seen | found.leaked)
+    assert found.clean_scores.accuracy == accuracy_score(found.y_true[rest], found.y_pred[rest])
+    groups = np.where(np.isin(faces.ids, pair), "one", "")
+    splits, reasons = faces.splits.copy(), np.full(len(faces), "", dtype="<U4")
+    splits[learned], reasons[learned] = "", "copy"
+    file = SplitFile(faces.ids, digests, faces.labels, splits, groups, reasons)
+    again = evaluate_networks(faces, checkpoints[0], splits=file, tta="none", device="cpu").evaluation
+    assert np.array_equal(again.leaked, found.leaked)
+    assert again.clean_scores.to_dict() == found.clean_scores.to_dict()
+    plain = evaluate_networks(faces, checkpoints[0], tta="none", device="cpu").evaluation
+    assert (plain.clean_scores, plain.leaked.any()) == (None, False)

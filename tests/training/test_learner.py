@@ -78,6 +78,34 @@ def test_mixup_mixes_pictures_and_losses():
     assert one.training_step(made, 0).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_mixup_mixes_shares():
+    """The shares of both pictures count as they are mixed; hits are counted by the classes."""
+    shares = np.random.default_rng(1).dirichlet([0.5] * 3, 6).astype(np.float32)
+    made = batch(partners=np.array([1, 2, 3, 4, 5, 0]), share=np.array([0.3], np.float32), shares=shares)
+    one = learner(mixup=0.4)
+    one.network.eval()
+    x = normalise(made["pixels"].float() / 255, one.recipe)
+    logits = one.network(0.3 * x + 0.7 * x.roll(-1, 0))
+    mixed = 0.3 * made["shares"] + 0.7 * made["shares"].roll(-1, 0)
+    assert one.training_step(made, 0).item() == pytest.approx(functional.cross_entropy(logits, mixed).item(), rel=1e-5)
+    assert one._sums["train"][1] == (logits.argmax(1) == made["targets"]).sum()
+
+
+@pytest.mark.parametrize("any_of", [False, True])
+def test_validation_goes_by_the_same_targets(any_of):
+    """The loss is that of the shares, by their rule, without smoothing; accuracy is by the classes."""
+    shares = np.array([[0.5, 0.5, 0.0]] * 6, dtype=np.float32)
+    one, made = learner(label_smoothing=0.2), batch(shares=shares)
+    one.any_of = any_of
+    logits = eval_logits(one, made).detach()
+    log_q = torch.log_softmax(logits, dim=1)
+    losses = -log_q[:, :2].max(dim=1).values if any_of else -log_q[:, :2].mean(dim=1)
+    one.validation_step(made, 0)
+    loss, hits, n = one._sums["validation"].tolist()
+    assert loss == pytest.approx(losses.sum().item(), rel=1e-5)
+    assert (hits, n) == ((logits.argmax(1) == made["targets"]).sum().item(), 6)
+
+
 def test_pictures_are_made_in_full_precision():
     """Under autocast to bfloat16 the network is shown the same picture: its places need more than 8 bits."""
     one, shown = learner(rotation=20.0, zoom=0.2, shift=0.1), []
@@ -207,17 +235,23 @@ class Pixels:
         return np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8), dtype=np.uint8)[rows]
 
 
+@pytest.mark.parametrize("soft", ["", "shares", "any of"])
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.0, 2.0])])
 @pytest.mark.parametrize("keys", [{}, {"mixup": 0.5, "label_smoothing": 0.1, "rotation": 20.0, "flip": 0.5}])
-def test_the_mean_gradient_of_ranks_is_that_of_the_whole_batch(weights, keys):
-    """Seven pictures on three ranks: gradient and sums are those of one process, with weights, mixup and smoothing."""
+def test_the_mean_gradient_of_ranks_is_that_of_the_whole_batch(weights, keys, soft):
+    """Seven pictures on three ranks: gradient and sums are those of one process, with weights, mixup and smoothing.
+
+    With soft labels, too.
+    """
+    shares = np.random.default_rng(1).dirichlet([0.5] * 3, 8).astype(np.float32) if soft else None
 
     def trained(rank, ranks):
         torch.manual_seed(0)
         network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).double()
         network.register_forward_pre_hook(lambda module, given: (given[0].double(),))
         one = learner(network=network, class_weights=weights, batch_size=7, **keys)
-        batches = TrainingBatches(Pixels(), np.arange(8) % 3, one.recipe, 0, lambda: 0)
+        one.any_of = soft == "any of"
+        batches = TrainingBatches(Pixels(), np.arange(8) % 3, one.recipe, 0, lambda: 0, shares)
         batches.rank, batches.ranks, one.ranks = rank, ranks, ranks
         one.training_step(next(iter(batches)), 0).backward()
         return torch.cat([weight.grad.flatten() for weight in network.parameters()]), one._sums["train"]

@@ -15,9 +15,9 @@ import torch
 from fusionfer.ensembles import average, find_weights
 from fusionfer.exceptions import DataError, ExtractionInterrupted, ModelError, UnknownNameError
 from fusionfer.fusion import fingerprints
-from fusionfer.images import read_faces
+from fusionfer.images import SoftLabels, read_faces
 from fusionfer.networks import NETWORKS, load_network, read_checkpoint
-from fusionfer.training import predict_network, train
+from fusionfer.training import comparison_tables, predict_network, train
 from fusionfer.training._data import Part, divide
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "fer2013" / "fer2013.zip"
@@ -50,7 +50,8 @@ def test_everything_is_written(trained, faces):
     files = {
         "settings.json", "mobilenet_v2-sgdm.safetensors", "history.csv", "curves.png", "index.html", "report.md",
         "scores.json", *(f"{split}{end}" for split in ("validation", "test")
-                         for end in (".csv", "-roc.csv", "-roc.png", "-confusion.csv", "-confusion.png")),
+                         for end in (".csv", "-roc.csv", "-roc.png", "-confusion.csv", "-confusion.png",
+                                     "-classes.png")),
     }  # fmt: skip
     assert {path.name for path in (out / "mobilenet_v2-sgdm").iterdir()} == files
     assert {"curves.png", "index.html", "1-confusion.png", "2-roc.png"} <= {path.name for path in out.iterdir()}
@@ -139,6 +140,72 @@ def test_settings_that_cannot_be_read(faces, quick_keys, tmp_path, content):
     (folder / "settings.json").write_text(content)
     with pytest.raises(ModelError, match=r"settings.json .* train anew with resume=False"):
         train(faces, "mobilenet_v2", out=tmp_path, **quick_keys)
+
+
+def soft_labels(faces, rule="probabilistic", seed=0):
+    """Return shares that are largest for each face's label."""
+    shares = np.random.default_rng(seed).dirichlet([0.5] * 7, len(faces))
+    own = faces.labels[:, None] == np.array(faces.classes)
+    return SoftLabels(tuple(faces.ids.tolist()), faces.classes, 0.4 * shares + 0.6 * own, rule)
+
+
+@pytest.mark.parametrize("rule", ["probabilistic", "multi-target"])
+def test_soft_labels(faces, quick_keys, tmp_path, no_pages, rule):
+    """Trained and scored by the shares, and by the labels; said in checkpoint and folder; gone on with as such."""
+    soft = soft_labels(faces, rule)
+    keys = {**quick_keys, "epochs": 1, "balance": "loss"}
+    result = train(faces, "mobilenet_v2", optimizer="sgdm", out=tmp_path, soft=soft, score_test=True, **keys)
+    (one,) = result.networks
+    assert read_checkpoint(one.checkpoint)[0].data["targets"] == rule
+    for split in ("validation", "test"):
+        part = faces.take(faces.splits == split)
+        shares, proba = soft.take(part.ids, result.classes).astype(float), one.proba[split]
+        found = one.soft_scores[split]
+        assert found.cross_entropy == pytest.approx(-np.mean(np.sum(shares * np.log(proba), axis=1)))
+        assert found.agreement == pytest.approx(shares[np.arange(len(part)), proba.argmax(1)].mean())
+        right = np.mean(np.array(result.classes)[proba.argmax(1)] == part.labels)
+        assert one.scores[split].accuracy == pytest.approx(right)
+    again = train(faces, "mobilenet_v2", optimizer="sgdm", out=tmp_path, soft=soft, score_test=True, **keys)
+    assert again.networks[0].soft_scores == one.soft_scores
+    other = "multi-target" if rule == "probabilistic" else "probabilistic"
+    for changed, text in [
+        (soft_labels(faces, other), rf"targets \({rule}, now {other}\)"),
+        (soft_labels(faces, rule, seed=1), "pictures"),
+        (None, rf"targets \({rule}, now None\)"),
+    ]:
+        with pytest.raises(ModelError, match=f"other settings: .*{text}"):
+            train(faces, "mobilenet_v2", optimizer="sgdm", out=tmp_path, soft=changed, **keys)
+
+
+def test_soft_scores_stand_in_the_page(faces, quick_keys, tmp_path):
+    """A table against the shares in the page of all and in that of each, in words and as numbers."""
+    keys = {**quick_keys, "epochs": 1, "optimizer": "sgdm"}
+    (one,) = train(faces, "mobilenet_v2", out=tmp_path, soft=soft_labels(faces), **keys).networks
+    scores = one.soft_scores["validation"]
+    for folder in (tmp_path, tmp_path / one.name):
+        assert f"{scores.cross_entropy:.4f}" in (folder / "report.md").read_text()
+        assert repr(scores.entropy) in (folder / "scores.json").read_text()
+    assert f"{100 * scores.highest:.2f}" in comparison_tables([one])[1].rows[0]
+
+
+def test_every_face_needs_its_shares(faces, quick_keys, tmp_path):
+    """Faces without any are named before anything is decoded or written."""
+    soft = soft_labels(faces.take(faces.splits == "train"))
+    with pytest.raises(DataError, match="faces have no share in any of the classes angry, disgust"):
+        train(faces, "mobilenet_v2", out=tmp_path / "x", soft=soft, **quick_keys)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_stop_changes_no_bit_with_soft_labels(faces, quick_keys, tmp_path, no_pages):
+    """Stopped after its first epoch, and gone on with: the checkpoint has the same bytes."""
+    keys = {**quick_keys, "epochs": 2, "soft": soft_labels(faces), "device": "cpu", "optimizer": "sgdm"}
+    whole = train(faces, "mobilenet_v2", out=tmp_path / "whole", **keys)
+    stop = threading.Event()
+    with pytest.raises(ExtractionInterrupted):
+        train(faces, "mobilenet_v2", out=tmp_path / "cut", stop=stop, say=lambda text: stop.set(), **keys)
+    assert (tmp_path / "cut" / "mobilenet_v2-sgdm" / "last.ckpt").exists()
+    cut = train(faces, "mobilenet_v2", out=tmp_path / "cut", **keys)
+    assert cut.networks[0].checkpoint.read_bytes() == whole.networks[0].checkpoint.read_bytes()
 
 
 def test_a_real_kill_changes_no_bit(faces, quick_keys, tmp_path, no_pages):

@@ -1,0 +1,79 @@
+"""``fusionfer report``: one page of a run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from .options import quiet_option, splits_option, trust_option
+from .progress import progress_bar
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Features to score a model on. Without them the page says only how it was made.",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="The pictures: shows faces of each class, and mistakes.")
+@click.option(
+    "--audit",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What fusionfer audit --json printed: scores also without copies of what was trained on.",
+)
+@click.option("--split", default="test", show_default=True, help="Split to score; several as a+b, or all.")
+@splits_option
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Folder of the page and its figures.",
+)
+@trust_option
+@quiet_option
+def report(
+    run: Path,
+    cache: Path | None,
+    data: Path | None,
+    audit: Path | None,
+    split: str,
+    split_file: Path | None,
+    out: Path,
+    trust: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Show what a run found, on one page.
+
+    RUN is a model that fusionfer fit saved, or the folder that fusionfer train, replay or demo filled. The page
+    needs no other file and no network; the same facts are in report.md and scores.json beside it, the figures as PNG.
+
+    \b
+    Examples:
+      fusionfer report fer2013.fusionfer --cache features_cache/fer2013 --data fer2013.zip --audit audit.json
+      fusionfer report fer2013.fusionfer --cache features_cache/fer2013 --split validation --out validation/
+      fusionfer report trained/fer2013-fer --data fer2013.zip
+      fusionfer report replays/fer2013-singh-mandloi-2025
+    """
+    from fusionfer.images import read_split_file
+    from fusionfer.reporting import report_run
+
+    with progress_bar(quiet) as progress:
+        page = report_run(
+            run,
+            out,
+            cache=cache,
+            data=data,
+            audit=audit,
+            split=split,
+            splits=None if split_file is None else read_split_file(split_file),
+            trust=trust,
+            commands=[shlex.join(["fusionfer", *sys.argv[1:]])],
+            progress=progress,
+        )
+    click.echo(f"Report: {page}")

@@ -1,0 +1,54 @@
+"""What a selection is given: arrays, or Features, of which not all may be selected from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fusionfer.exceptions import DataError
+
+__all__ = ["as_mask", "check_features", "is_features"]
+
+
+def is_features(X: Any) -> bool:
+    """Whether `X` is no array but carries one, with labels, blocks and groups."""
+    return not hasattr(X, "shape") and all(hasattr(X, name) for name in ("X", "y", "blocks", "groups"))
+
+
+def as_mask(held_out: Any, n: int) -> np.ndarray:
+    """Which rows are held out, (n,)."""
+    mask = np.asarray(held_out)
+    if mask.shape != (n,) or mask.dtype != np.bool_:
+        msg = f"held_out must be {n} times True or False, one for each row; got {mask.dtype} of shape {mask.shape}."
+        raise DataError(msg)
+    return mask
+
+
+def check_features(features: Any, held_out: Any) -> None:
+    """Refuse features from which nobody may select.
+
+    These are such with test rows among others, with rows of unknown label, and with rows that the weights were trained
+    on where these would be held out: what the weights remember cannot be judged.
+    """
+    splits = set(np.asarray(getattr(features, "splits", [])).tolist())
+    if "test" in splits and len(splits) > 1:  # test rows alone were asked for by name
+        others = "+".join(sorted(splits - {"test", ""}))
+        remedy = f'features.split("{others}")' if others else 'features.take(features.splits != "test")'
+        msg = f"These features hold test rows among others; select without them: fit({remedy})."
+        raise DataError(msg)
+    unlabelled = int(np.count_nonzero(np.asarray(features.y) == ""))
+    if unlabelled:
+        msg = f"{unlabelled} of {len(features.y)} rows have no label; take the labelled ones only."
+        raise DataError(msg)
+    seen = features.seen() if hasattr(features, "seen") else {}
+    judged = np.ones(len(features.y), dtype=bool) if held_out is None else as_mask(held_out, len(features.y))
+    blocks = [name for name, rows in seen.items() if np.any(rows & judged)]
+    if blocks:
+        rows = np.any([seen[name] for name in blocks], axis=0) & judged
+        msg = (
+            f"The weights of {', '.join(blocks)} were trained on {np.count_nonzero(rows)} of the {np.sum(judged)} rows "
+            "that would be held out: scores on them say what the weights remember. Use fusionfer.fitting.fit, which "
+            "judges by other rows, or give held_out, rows of another split."
+        )
+        raise DataError(msg)
