@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .label_noise import judge_labels, noise_options, print_labels
+from .label_noise import judge_labels, noise_options, print_labels, read_questions, write_sheet
 from .options import (
     classes_option,
     json_option,
@@ -53,9 +53,8 @@ if TYPE_CHECKING:
 @click.option(
     "--keep",
     type=click.Choice(["test", "train"]),
-    default="test",
-    show_default=True,
-    help="--clean: of copies in several splits, keep those in the latest (test stays whole) or in the earliest.",
+    help="--clean: of copies in several splits, keep those in the latest (test stays whole) or in the earliest.  "
+    "[default: test]",
 )
 @click.option("--split", help="--clean: draw splits that divide no copies, where the data bring none: 70/30, 70/15/15.")
 @noise_options
@@ -77,7 +76,7 @@ def audit(
     show: int,
     strict: bool,
     clean: Path | None,
-    keep: str,
+    keep: str | None,
     split: str | None,
     max_pixels: int,
     seed: int,
@@ -105,8 +104,8 @@ def audit(
     from fusionfer.audit import clean_splits, write_copies_sheet
     from fusionfer.images import parse_classes, read_faces, write_split_file
 
-    if split is not None and clean is None:
-        msg = "--split draws splits for the file at --clean; name that, too."
+    if clean is None and (split is not None or keep is not None):
+        msg = "--split and --keep are about the file at --clean; name that, too."
         raise click.UsageError(msg)
     faces = read_faces(
         data,
@@ -122,23 +121,27 @@ def audit(
     )
     for note in faces.notes:
         click.echo(f"fusionfer: {note}", err=True)
+    questions = read_questions(faces, **asked)
     with progress_bar(quiet) as progress:
         found = find(faces, progress=progress, near=near)
-        labelled = judge_labels(faces, found, seed=seed, progress=progress, **asked)
-        cleaned = clean and clean_splits(faces, found, keep, split=split, seed=seed, progress=progress)
-    if sheet and (found.copies or found.near):
-        write_copies_sheet(sheet, faces, found)
-        click.echo(f"fusionfer: Wrote {sheet}.", err=True)
-    elif sheet:
-        click.echo(f"fusionfer: {sheet} was not written: there are no copies to draw.", err=True)
-    if clean and cleaned:
-        write_split_file(cleaned, clean)
-        click.echo(f"fusionfer: Wrote {clean}. {cleaned.describe()}", err=True)
+        labelled = judge_labels(faces, found, questions, seed=seed, progress=progress)
+    # Printed before anything is written: what fails then loses nothing of minutes.
     if as_json:
         print_json({**found.describe(), **labelled.describe()})
     else:
         _print(found, show, near)
         print_labels(labelled, show)
+    write_sheet(questions, faces, labelled)
+    if sheet and (found.copies or found.near):
+        write_copies_sheet(sheet, faces, found)
+        click.echo(f"fusionfer: Wrote {sheet}.", err=True)
+    elif sheet:
+        click.echo(f"fusionfer: {sheet} was not written: there are no copies to draw.", err=True)
+    if clean:
+        with progress_bar(quiet) as progress:
+            cleaned = clean_splits(faces, found, keep or "test", split=split, seed=seed, progress=progress)
+        write_split_file(cleaned, clean)
+        click.echo(f"fusionfer: Wrote {clean}. {cleaned.describe()}", err=True)
     return 4 if strict and found.leaks else 0
 
 
@@ -190,5 +193,6 @@ def _total(counts: dict[str, int]) -> int:
 
 def _row(one: Copies, changes: bool) -> list[str]:
     names = ", ".join(one.ids[:3]) + (f" and {len(one.ids) - 3} more" if len(one.ids) > 3 else "")
-    row = [names, ", ".join(sorted(set(one.labels))), ", ".join(sorted(set(one.splits)))]
+    splits = [split for split in ("train", "validation", "test") if split in one.splits]
+    row = [names, ", ".join(sorted(set(one.labels) - {""})), ", ".join(splits)]
     return [*row, ", ".join(one.changes)] if changes else row

@@ -68,5 +68,5 @@ def _follows(one: Comparison) -> str:
 
 def _missed(one: Comparison) -> str:
     if one.counts:
-        return f"{one.misses_by:,.3g} samples"
+        return "1 sample" if one.misses_by == 1 else f"{one.misses_by:,.3g} samples"
     return f"{100 * one.misses_by:.2g} points" if one.misses_by < 0.01 else f"{100 * one.misses_by:.2f} points"

@@ -10,6 +10,8 @@ from .options import json_option, labels_option, max_pixels_option, quiet_option
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 
+_LISTED = 10  # pictures that cannot be read
+
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
@@ -37,8 +39,8 @@ def eda(
     """Show what a data set looks like.
 
     DATA is what fusionfer extract takes. Counts of classes and splits, brightness and contrast of each class, sizes and
-    formats; with --out or --figure mean faces and samples too. Pictures that cannot be read are counted, and exit with
-    3.
+    formats; with --out or --figure mean faces and samples too. Pictures that cannot be read are counted, the first ten
+    named, and exit with 3.
 
     \b
     Examples:
@@ -56,6 +58,10 @@ def eda(
         click.echo(f"fusionfer: {note}", err=True)
     with progress_bar(quiet) as progress:
         found = look(faces, samples=samples, seed=seed, progress=progress)
+    for sample, reason in found.unreadable[:_LISTED]:
+        click.echo(f"fusionfer: cannot read {sample}: {reason}", err=True)
+    if len(found.unreadable) > _LISTED:
+        click.echo(f"fusionfer: {len(found.unreadable):,} cannot be read; --json lists all.", err=True)
     if figure is not None:
         write_figure(found, figure)
     page = write_eda(found, out) if out is not None else None
@@ -63,7 +69,8 @@ def eda(
         print_json(found.describe())
     else:
         for table in eda_tables(found):
-            print_report_table(table)
+            if table.rows:
+                print_report_table(table)
         if page is not None:
             click.echo(f"Page: {page}")
     return 3 if found.unreadable else 0

@@ -89,9 +89,9 @@ def evaluate(
     and Jaccard per class, macro and weighted; balanced accuracy, and ROC AUC (one against the rest).
 
     Rows that the model, or the weights that computed its features, were trained on are counted (the very picture, equal
-    to the byte), and the overall figures are given without them, too. With --audit or --splits so are other copies of
-    these: pictures with the same pixels, or nearly. The average of several checkpoints has weights that are found on
-    the validation split.
+    to the byte), and the overall figures are given without them, too. With --audit or --splits all figures are also
+    given without other copies of these: pictures with the same pixels, or nearly. The average of several checkpoints
+    has weights that are found on the validation split.
 
     \b
     Examples:
@@ -112,6 +112,7 @@ def evaluate(
         "copies": None if audit is None else read_copies(audit),
     }
     mapping = parse_classes(classes) if classes else None
+    ferplus = None if votes is None else read_ferplus(votes)
     networks = [model.suffix == _CHECKPOINT for model in models]
     if all(networks):
         result, of, more = _networks(data, models, split, tta, labels, mapping, known, device, quiet)
@@ -120,9 +121,9 @@ def evaluate(
         result, of, more = _model(data, models[0], split, mapping, known, trust)
     name = " + ".join(model.name for model in models)
     ceiling = None
-    if votes is not None:
+    if ferplus is not None:
         said = {"predictions": result.y_pred, "labels": result.y_true}
-        ceiling = read_ferplus(votes).ceiling(result.scores.classes, result.ids, **said)
+        ceiling = ferplus.ceiling(result.scores.classes, result.ids, **said)
     page = None
     if report is not None:
         page = report_evaluation(
@@ -226,8 +227,8 @@ def _print_scores(result: Evaluation, first: str) -> None:
     if result.unseen_scores is not None:
         tables.append(overall_table(result.unseen_scores)._replace(title="Overall, without rows that were trained on"))
     if result.clean_scores is not None and result.leaked.any():
-        title = "Overall, without rows trained on and copies of them"
-        tables.append(overall_table(result.clean_scores)._replace(title=title))
+        clean = [table(result.clean_scores) for table in (class_table, confusion_table, overall_table)]
+        tables += [one._replace(title=f"{one.title}, without rows trained on and copies of them") for one in clean]
     if scores.undefined:
         tables.append(undefined_table(scores))
     for table in tables:

@@ -14,9 +14,27 @@ from .tables import print_table
 
 if TYPE_CHECKING:
     from fusionfer.audit import Audit, Disagreement, LabelNoise
-    from fusionfer.images import CopiesCeiling, FaceSet
+    from fusionfer.features import Features
+    from fusionfer.images import CopiesCeiling, FaceSet, FerPlus
 
-__all__ = ["LabelFindings", "judge_labels", "noise_options", "print_labels"]
+__all__ = [
+    "LabelFindings",
+    "Questions",
+    "judge_labels",
+    "noise_options",
+    "print_labels",
+    "read_questions",
+    "write_sheet",
+]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is asked of labels, and what answers it; None where nothing is asked."""
+
+    features: Features | None
+    votes: FerPlus | None
+    sheet: Path | None
 
 
 @dataclass(frozen=True)
@@ -64,40 +82,51 @@ def noise_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def judge_labels(
-    faces: FaceSet,
-    found: Audit,
-    *,
-    features: Path | None,
-    votes: Path | None,
-    noise_split: str | None,
-    noise_sheet: Path | None,
-    seed: int,
-    progress: Any,
-) -> LabelFindings:
-    """Look at the labels as far as that is asked for."""
-    from fusionfer.audit import features_of, find_disagreement, find_label_noise, write_noise_sheet
+def read_questions(
+    faces: FaceSet, features: Path | None, votes: Path | None, noise_split: str | None, noise_sheet: Path | None
+) -> Questions:
+    """Read what is asked for, before minutes are spent on pictures."""
+    from fusionfer.audit import features_of
     from fusionfer.features import Features
-    from fusionfer.images import copies_ceiling, read_ferplus
+    from fusionfer.images import read_ferplus
 
     if features is None and (noise_split or noise_sheet):
         msg = "--noise-split and --noise-sheet are about --features; name these, too."
         raise click.UsageError(msg)
-    noise, disagreement, ceiling = None, None, None
-    ferplus = None if votes is None else read_ferplus(votes)
-    if features is not None:
+    rows = None if features is None else features_of(faces, Features.read(features))
+    if rows is not None and noise_split is not None:
+        rows = rows.split(noise_split)
+    return Questions(rows, None if votes is None else read_ferplus(votes), noise_sheet)
+
+
+def judge_labels(faces: FaceSet, found: Audit, asked: Questions, *, seed: int, progress: Any) -> LabelFindings:
+    """Look at the labels as far as that is asked for."""
+    from fusionfer.audit import find_disagreement, find_label_noise
+    from fusionfer.images import copies_ceiling
+
+    noise, ceiling = None, None
+    if asked.features is not None:
         copies = [one.ids for one in (*found.copies, *found.near)]
-        rows = features_of(faces, Features.read(features))
-        noise = find_label_noise(rows, noise_split, copies=copies, random_state=seed, progress=progress)
-        if noise_sheet is not None:
-            write_noise_sheet(noise_sheet, faces, noise, ferplus)
-    if ferplus is not None:
-        disagreement = find_disagreement(faces, ferplus)
+        noise = find_label_noise(asked.features, copies=copies, random_state=seed, progress=progress)
+    disagreement = None if asked.votes is None else find_disagreement(faces, asked.votes)
     labels = [one.labels for one in found.copies]
     classes = {label for counts in found.counts.values() for label in counts if label}
     if (noise or disagreement) and len(classes) > 1 and any(sum(map(bool, one)) > 1 for one in labels):
         ceiling = copies_ceiling(labels, len(classes))
     return LabelFindings(noise, disagreement, ceiling)
+
+
+def write_sheet(asked: Questions, faces: FaceSet, found: LabelFindings) -> None:
+    """Draw the samples whose labels are contradicted most, if that is asked for and there are any."""
+    from fusionfer.audit import write_noise_sheet
+
+    if asked.sheet is None or found.noise is None:
+        return
+    if len(found.noise.flagged):
+        write_noise_sheet(asked.sheet, faces, found.noise, asked.votes)
+        click.echo(f"fusionfer: Wrote {asked.sheet}.", err=True)
+    else:
+        click.echo(f"fusionfer: {asked.sheet} was not written: no label is contradicted.", err=True)
 
 
 def print_labels(found: LabelFindings, show: int) -> None:

@@ -25,7 +25,8 @@ from .tables import print_json, print_report_table
     "--labels",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="FER+'s fer2013new.csv, for protocols that take labels, or pictures that are no faces, from it.",
+    help="FER+'s fer2013new.csv, for protocols that take labels, or pictures that are no faces, from it; of other "
+    "runs on FER-2013 it tells how often annotators agree.",
 )
 @click.option(
     "--weights",
@@ -53,7 +54,7 @@ from .tables import print_json, print_report_table
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the features.  [default: features_cache/<name of DATA>-<protocol>]",
+    help="Folder of the features.  [default: features_cache/<name of DATA>-<protocol>, with --limit also -N]",
 )
 @click.option(
     "--out",
@@ -124,7 +125,7 @@ def replay(
             limit=limit,
             repeats=repeats,
             seed=seed,
-            cache=cache or Path("features_cache") / name,
+            cache=cache or Path("features_cache") / (name if limit is None else f"{name}-{limit}"),
             out=out or Path("replays") / name,
             device=device,
             changes=of_protocol,

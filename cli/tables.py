@@ -28,12 +28,25 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str
     for row in body:
         table.add_row(*(Text(cell) for cell in row))
     if sys.stdout.isatty():
-        Console(highlight=False).print(table)
+        console = Console(highlight=False)
+        # rich cuts what may not be wrapped, figures too; the terminal wraps longer lines, and loses nothing.
+        console.width = max(console.width, _keep_whole(table, [list(header), *body]))
+        console.print(table)
         return
     # Without a terminal rich assumes 80 columns, and would wrap and pad what another program is to read.
     text = io.StringIO()
     Console(file=text, width=400, highlight=False).print(table)
     click.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n") + "\n")
+
+
+def _keep_whole(table: Any, rows: Sequence[Sequence[str]]) -> int:
+    """Make columns wide enough for whole figures and whole words; return how wide the table is at least."""
+    from rich.cells import cell_len
+
+    for k, column in enumerate(table.columns):
+        parts = [part for row in rows for part in ([row[k]] if column.no_wrap else row[k].split())]
+        column.min_width = max(map(cell_len, parts), default=0)
+    return sum(column.min_width for column in table.columns) + 3 * len(table.columns)
 
 
 def print_report_table(table: Any) -> None:

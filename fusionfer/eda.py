@@ -288,7 +288,7 @@ def _squeezed(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return _areas(pixels.shape[0], height) @ pixels @ _areas(pixels.shape[1], width).T
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)  # of large pictures each takes a megabyte
 def _areas(old: int, new: int) -> np.ndarray:
     """Return the share of each of `old` pixels in each of `new` ones along one side, shape (new, old)."""
     edges = np.arange(new + 1) * (old / new)

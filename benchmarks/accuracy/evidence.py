@@ -43,17 +43,17 @@ SETTINGS = (
     Setting("A knows, B is noise", 150, 5, 1.0, 0.0),
     Setting("no gain", 150, 5, 1.0, None),
     Setting("no gain", 600, 5, 1.0, None),
-    Setting("no gain, many columns", 150, 40, 1.5, None),
-    Setting("no gain, 4 rows a person", 600, 5, 1.0, None, copies=4),
+    Setting("no gain, 40 columns a block", 150, 40, 1.5, None),
+    Setting("no gain, 4 equal rows a person", 600, 5, 1.0, None, copies=4),
     Setting("both know", 150, 5, 1.0, 1.0),
     Setting("both know", 600, 5, 1.0, 1.0),
 )
 
 
 def draw(setting: Setting, b: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return X (n, 2 d) and y (n,), in an order in which every fold is `n / FOLDS` rows that follow each other."""
+    """Return X (n, 2 d) and y (n,): persons i, i + FOLDS, ... are a fold, which has each class as often as others."""
     people = setting.n // setting.copies
-    y = np.arange(people) // FOLDS % CLASSES  # rows i, i + FOLDS, ... are a fold: each class as often in each
+    y = np.arange(people) // FOLDS % CLASSES
     X = rng.normal(size=(people, 2 * setting.d))
     X[:, :CLASSES] += setting.a * np.eye(CLASSES)[y]
     X[:, setting.d : setting.d + CLASSES] += b * np.eye(CLASSES)[y]

@@ -92,13 +92,12 @@ def run(asked: Asked, options: argparse.Namespace) -> dict[str, Any]:
         features["weights"] = [f"{name}={options.weights / f'{name}-fer2013-48.safetensors'}" for name in names]
         if asked.faces is None:
             features["known"] = ["train"]
-    labelled = protocol.data.labels == "ferplus" or protocol.cleaning.non_faces == "remove"
     begin = time.perf_counter()
     found = replay(
         protocol,
         asked.faces() if asked.faces else options.data,
         beside="honest",
-        labels=options.labels if labelled else None,
+        labels=None if asked.faces else options.labels,
         cache=options.work / "caches" / (asked.cache or "none"),
         out=folder_of(asked, options),
         changes=asked.changes,

@@ -37,7 +37,8 @@ def clean_splits(
     folds nor a drawn split divide.
 
     1. Pictures that cannot be read, and those without a split, are left out.
-    2. Copies that contradict each other (several labels) leave train: at most one of them is right.
+    2. Copies that contradict each other (several labels) leave train: at most one of them is right. Who was trained
+       already has learned them, so with ``keep="train"`` their copies in other splits leave as well.
     3. Of what belongs together and stands in several splits, ``keep="test"`` keeps the part in the latest split, so
        that the test split stays as published; ``keep="train"`` keeps the part in the earliest, so that models that
        were trained already can be tested without copies.
@@ -94,13 +95,14 @@ def clean_splits(
         raise DataError(msg)
     digests, reasons = _read(faces, found, progress)
     reasons = np.where((reasons == "") & (faces.splits == ""), "no split", reasons).astype(object)
+    usable = reasons == ""
     for rows in _members(alike):
         labels = sorted(set(faces.labels[rows].tolist()) - {""})
         if len(labels) > 1:
             some = rows[(faces.splits[rows] == "train") & (reasons[rows] == "")]
             reasons[some] = f"contradicting copies: {', '.join(labels)}"
     for rows in _members(together):
-        _leave(faces, rows[reasons[rows] == ""], alike, keep, reasons)
+        _leave(faces, rows[usable[rows]], alike, keep, reasons)
     stay = reasons == ""
     _refuse_empty(faces, stay)
     splits = np.where(stay, faces.splits, "")
@@ -164,14 +166,14 @@ def _read(faces: FaceSet, found: Audit, progress: Progress | None) -> tuple[np.n
 
 
 def _leave(faces: FaceSet, rows: np.ndarray, alike: np.ndarray, keep: str, reasons: np.ndarray) -> None:
-    """Write into `reasons` why rows of what belongs together must leave their split."""
+    """Write into `reasons` why rows of what belongs together must leave their split, where nothing else is known."""
     splits = faces.splits[rows]
     there = [split for split in SPLITS if np.any(splits == split)]
     if len(there) < 2:
         return
     stays = there[-1] if keep == "test" else there[0]
     first = {int(alike[row]): row for row in rows[splits == stays][::-1]}
-    for row in rows[splits != stays]:
+    for row in rows[(splits != stays) & (reasons[rows] == "")]:
         twin = first.get(int(alike[row]))
         person = faces.groups[row] or "of a copy"
         reasons[row] = f"person in {stays}: {person}" if twin is None else f"copy in {stays}: {faces.ids[twin]}"

@@ -130,7 +130,7 @@ def find_label_noise(
     Raises
     ------
     DataError
-        If fewer than two classes have a sample in each fold's training part.
+        If there are fewer than two folds, or fewer than two classes have a sample in each fold's training part.
     UnknownNameError
         If there is no such split.
 
@@ -140,6 +140,9 @@ def find_label_noise(
     log-loss, and kept. It knows no more of faces than its features do: a flag is a reason to look, not a verdict, and
     faces that are hard are flagged more often than others.
     """
+    if n_folds < 2:
+        msg = f"Labels are judged in 2 folds at least, got n_folds={n_folds!r}."
+        raise DataError(msg)
     rows, notes = _rows(features, split)
     units = _units(rows, copies)
     folds = _folds(rows.y, units, n_folds, random_state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -78,9 +79,12 @@ def write_copies_sheet(path: str | Path, faces: FaceSet, found: Audit, groups: i
 
 def _spread(group: Copies, n: int) -> Copies:
     """Return n members of a group: the first of each label and split, then the others, in their order."""
-    kinds = list(zip(group.labels, group.splits, strict=True))
-    order = sorted(range(len(kinds)), key=lambda i: (kinds[:i].count(kinds[i]), i))
-    chosen = sorted(order[:n])
+    met: Counter[tuple[str, str]] = Counter()
+    turn = []  # how many of the same label and split come before
+    for kind in zip(group.labels, group.splits, strict=True):
+        turn.append(met[kind])
+        met[kind] += 1
+    chosen = sorted(sorted(range(len(turn)), key=lambda i: (turn[i], i))[:n])
     ids, labels, splits = (tuple(values[i] for i in chosen) for values in (group.ids, group.labels, group.splits))
     return Copies(ids, labels, splits, group.changes)
 

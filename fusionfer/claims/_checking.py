@@ -72,7 +72,7 @@ class Check:
 
     @property
     def findings(self) -> tuple[Comparison, ...]:
-        """Comparisons that do not agree, the worst of each set of predictions first."""
+        """Comparisons that do not agree, the worst first."""
         return tuple(sorted((one for one in self.comparisons if not one.agrees), key=lambda one: -one.misses_by))
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ _COUNTS = ("support", "n")
 _UNITS = {"percent": 100, "fraction": 1}
 _KEYS = {"of", "source", "unit", "partial", "classes", "confusion", "confusion_rows", "hard_labels", "runs"}
 _UNDEFINED = {"nan", "-", "–", "undefined"}
+_SHARES = Interval(Fraction(0), Fraction(1))
 _LONGEST = 30  # digits of one number; no paper prints more, and 1e999999999 would fill the memory
 _LARGEST = 1 << 20  # bytes of a file
 
@@ -75,6 +77,8 @@ def read_claims(paper: str | Path) -> Paper:
     if not isinstance(reports, list) or not all(isinstance(one, dict) for one in reports):
         complaints.append("reports must be tables, each under [[reports]]")
         reports = []
+    elif not reports:
+        complaints.append("it states no figures: give reports, each under [[reports]]")
     gathered: dict[str, _Gathered] = {}
     for number, report in enumerate(reports, 1):
         of = str(report.get("of", ""))
@@ -102,12 +106,16 @@ def _content(name: str) -> dict[str, Any]:
         if len(stored) > _LARGEST:
             msg = f"{name} is larger than {_LARGEST:,} bytes, which no table of a paper is."
             raise DataError(msg)
-        return tomllib.loads(stored.decode("utf-8"), parse_float=Decimal)
+        return tomllib.loads(stored.decode("utf-8-sig"), parse_float=Decimal)  # Windows' Notepad puts a mark first
     except OSError as error:
         msg = f"{name} cannot be read: {error.strerror or error}."
         raise DataError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidOperation, RecursionError) as error:
-        msg = f"{name} is no TOML: {error}."
+    except DataError:
+        raise
+    except (ValueError, InvalidOperation, RecursionError) as error:  # TOML, UTF-8, numbers of thousands of digits
+        known = isinstance(error, tomllib.TOMLDecodeError | UnicodeDecodeError | RecursionError)
+        why = error if known else "a number is too long"
+        msg = f"{name} is no TOML: {why}."
         raise DataError(msg) from error
 
 
@@ -193,6 +201,8 @@ class _Gathered:
         for name, row in value.items():
             cells = [self._value(cell, not shares, unit, f"row {name}, {place}")[0] for cell in row]
             rows.append(tuple(Interval.point(0) if cell is None else cell for cell in cells))
+            if shares and not all(cell.meet(_SHARES) for cell in rows[-1]):
+                self.complaints.append(f"row {name}, {place} must be shares, from 0 to 1 or to 100 %, got {row}")
         self.confusions.append((tuple(value), Confusion(tuple(rows), shares, source)))
         self.named += value
         self.lists.append(tuple(value))
@@ -203,7 +213,8 @@ class _Gathered:
 
     def _value(self, value: Any, count: bool, unit: Any, place: str, area: bool = False) -> tuple[Interval | None, str]:
         """Return what a number can have been, and the number with its unit; complain where it is none."""
-        text = str(value).strip().lower()
+        long = isinstance(value, int) and abs(value) >= 10**_LONGEST  # which Python refuses to write where it is huge
+        text = "" if long else str(value).strip().lower()
         if text in _UNDEFINED and not count:
             return None, "undefined"
         percent = text.endswith("%")
@@ -215,7 +226,8 @@ class _Gathered:
         if isinstance(value, bool) or not isinstance(digits.exponent, int) or (
             len(digits.digits) + abs(digits.exponent) > _LONGEST
         ):  # fmt: skip
-            self.complaints.append(f"{place} must be a number, got {value!r}")
+            got = f"one of more than {_LONGEST} digits" if long else repr(value)
+            self.complaints.append(f"{place} must be a number, got {got}")
             return None, text
         if count:
             if number < 0 or number != int(number) or percent:

@@ -29,7 +29,9 @@ def derive(system: System) -> Iterator[Derived]:
 
 
 def _everything(facts: Facts) -> list[tuple[str, bool]]:
-    return [*((one, False) for one in AVERAGES), *((one, True) for one in facts.system.classes)]
+    """Averages and classes, those of incomplete lists too."""
+    classes = dict.fromkeys((*facts.system.classes, *(one.of for one in facts.stated if one.is_class)))
+    return [*((one, False) for one in AVERAGES), *((one, True) for one in classes)]
 
 
 def _ranges(facts: Facts) -> Iterator[Derived]:

@@ -26,6 +26,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Cells that spreadsheets take for formulas get an apostrophe; one that looks like having it already, another.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _QUOTED = re.compile(r"'+[=+\-@\t\r\n]")
+_LONGEST = 4096  # signs of a cell: columns are arrays, in which every row takes the room of the longest
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +231,8 @@ def read_split_file(path: str | Path) -> SplitFile:
         for cells in reader:
             if len(cells) != len(_HEADER):
                 faults.append(f"line {reader.line_num}: {len(cells)} cells instead of {len(_HEADER)}")
+            elif max(map(len, cells)) > _LONGEST:
+                faults.append(f"line {reader.line_num}: a cell of more than {_LONGEST:,} signs")
             else:
                 rows.append([cell[1:] if _QUOTED.match(cell) else cell for cell in cells])
     except csv.Error as error:

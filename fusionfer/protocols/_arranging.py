@@ -35,7 +35,7 @@ def arrange(protocol: Protocol, material: Material, seed: int) -> list[FaceSet]:
     Raises
     ------
     DataError
-        If no face is left to train on or to score.
+        If no face is left to train on or to score, or a class has too few to choose by folds.
     """
     faces = material.faces.take(material.pool(protocol.data.known, *released_splits(protocol)))
     apart = protocol.cleaning.copies == "apart"
@@ -60,7 +60,23 @@ def arrange(protocol: Protocol, material: Material, seed: int) -> list[FaceSet]:
         if missing:
             msg = _nothing(protocol, material, missing)
             raise DataError(msg)
+        if protocol.choice.by == "training" and not protocol.network.recipe:
+            _check_classes(protocol, one)
     return arranged
+
+
+def _check_classes(protocol: Protocol, faces: FaceSet) -> None:
+    """Refuse, before anything is extracted, a class that two folds of the training faces cannot both hold."""
+    train = faces.splits == "train"
+    names = np.where(faces.groups != "", faces.groups, faces.ids)
+    counts = {label: len(np.unique(names[train & (faces.labels == label)])) for label in faces.classes}
+    few = [f"{label} ({n})" for label, n in counts.items() if n < 2]
+    if few:
+        msg = (
+            f"The protocol {protocol.name} leaves too few faces, or persons, to train on: {', '.join(few)}. Folds that "
+            "choose need two of each class: take more faces (--limit), another --seed, or leave the class out."
+        )
+        raise DataError(msg)
 
 
 def released_splits(protocol: Protocol) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -125,7 +141,7 @@ def _as_released(protocol: Protocol, faces: FaceSet, *, without_copies: bool) ->
 
 def _folded(protocol: Protocol, faces: FaceSet, seed: int) -> list[FaceSet]:
     """Return one set for each fold, in which it is the test; stratified, and groups stay together if respected."""
-    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     known = (faces.groups != "") & (protocol.split.groups == "respect")
     groups = np.where(known, faces.groups, faces.ids)
@@ -136,10 +152,12 @@ def _folded(protocol: Protocol, faces: FaceSet, seed: int) -> list[FaceSet]:
             f"{smallest}. Set split.folds to fewer."
         )
         raise DataError(msg)
-    folds = StratifiedGroupKFold(protocol.split.folds, shuffle=True, random_state=seed)
+    # Groups are dealt out one by one, which takes minutes where every face is its own.
+    kind = StratifiedGroupKFold if known.any() else StratifiedKFold
+    folds = kind(protocol.split.folds, shuffle=True, random_state=seed)
     numbers = np.unique(groups, return_inverse=True)[1]
     arranged = []
-    for _, test in folds.split(np.zeros(len(faces)), faces.labels, numbers):
+    for _, test in folds.split(np.zeros(len(faces)), faces.labels, numbers if known.any() else None):
         splits = np.full(len(faces), "train", dtype="<U5")
         splits[test] = "test"
         grouped = faces.groups != ""

@@ -21,8 +21,10 @@ class Cause:
     name : str
     cure : dict
         What to set instead.
-    applies : callable
-        Of protocol and material: whether the protocol allows it, and the faces can show it.
+    allowed : callable
+        Of the protocol: whether it allows the cause.
+    shows : callable
+        Of the material: whether these faces can show it.
     without : str
         Why it does not show where the protocol allows it, but the faces do not.
     """

@@ -66,16 +66,27 @@ class Material:
         ndarray of int
             Places in `faces`, in the order of the ids, which is neither that of a file nor of a folder.
         """
+        places = self.places(known, train, test)
+        if self.limit is None or self.limit >= len(places):
+            return places
+        # Known faces take as many of the places as is their share, and the others are those that a run without known
+        # faces draws first: two runs differ by what the weights know, and by as little else as can be.
+        others = self.places("leave-out", train, test)
+        more = places[~np.isin(places, others)]
+        n_known = max(round(self.limit * len(more) / len(places)), self.limit - len(others))
+        rng = np.random.default_rng(self.seed)
+        unseen = others[rng.permutation(len(others))[: self.limit - n_known]]
+        drawn = np.concatenate([unseen, more[rng.permutation(len(more))[:n_known]]])
+        return places[np.isin(places, drawn)]
+
+    def places(self, known: str, train: Sequence[str] = (), test: Sequence[str] = ()) -> np.ndarray:
+        """Return the same without regard to `limit`."""
         offered = np.ones(len(self.faces), dtype=bool) if known == "keep" else ~self.known
         if train or test:
             trains = np.isin(self.faces.splits, list(train))
             offered = trains | (offered & np.isin(self.faces.splits, list(test)))
         places = np.flatnonzero(offered)
-        places = places[np.argsort(self.faces.ids[places], kind="stable")]
-        if self.limit is not None and self.limit < len(places):
-            drawn = np.random.default_rng(self.seed).permutation(len(places))[: self.limit]
-            places = places[np.sort(drawn)]
-        return places
+        return places[np.argsort(self.faces.ids[places], kind="stable")]
 
 
 def read_material(
@@ -170,7 +181,9 @@ def _recorded(
     )
     prints = []
     for one in given:
-        path = Path(str(one).partition("=")[2] or str(one))
+        path = Path(str(one))
+        if not path.is_file():  # perhaps BACKBONE=FILE
+            path = Path(str(one).partition("=")[2])
         if path.is_file():
             try:
                 prints.append(read_checkpoint(path)[0].trained_on)

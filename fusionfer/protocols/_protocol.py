@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from fusionfer.exceptions import DataError, FusionferError, unknown_name
 from fusionfer.images import SPLITS
 
-__all__ = ["PROTOCOLS", "VERSION", "Protocol", "change_protocol", "read_protocol"]
+__all__ = ["PROTOCOLS", "VERSION", "Protocol", "change_protocol", "idle_keys", "read_protocol"]
 
 VERSION = 1
 
@@ -297,12 +297,31 @@ def _contradictions(made: Protocol) -> list[str]:
         )
     if made.split.how == "released" and made.split.groups == "ignore":
         found.append("split.groups = 'ignore' is for splits that are drawn")
+    if made.cleaning.copies == "apart" and made.split.groups == "ignore":
+        found.append("cleaning.copies = 'apart' needs split.groups = 'respect', which keeps copies together")
     if made.network.recipe and made.split.how == "folds":
         found.append("a network is not trained in folds")
     for key, name in [("augmentation.recipe", made.augmentation.recipe), ("network.recipe", made.network.recipe)]:
         complaint = _recipe_complaint(name)
         found += [f"{key}: {complaint}"] if complaint else []
     return found
+
+
+def idle_keys(protocol: Protocol, keys: Iterable[str]) -> dict[str, str]:
+    """Return those of `keys` that decide nothing in `protocol`, each with what they are for."""
+    network, how = bool(protocol.network.recipe), protocol.split.how
+    unused = {
+        "features.": "is for protocols of features and a head" if network else "",
+        "head.": "is for protocols of features and a head" if network else "",
+        "network.": "" if network else "is for protocols with network.recipe",
+        "split.train": "" if how == "released" else "is for split.how = 'released'",
+        "split.test": "" if how == "released" else "is for split.how = 'released'",
+        "split.parts": "" if how == "draw" else "is for split.how = 'draw'",
+        "split.folds": "" if how == "folds" else "is for split.how = 'folds'",
+        "augmentation.recipe": "needs augmentation.when" if protocol.augmentation.when == "never" else "",
+        "augmentation.copies": "needs augmentation.when" if protocol.augmentation.when == "never" else "",
+    }
+    return {key: why for key in keys for start, why in unused.items() if why and key.startswith(start)}
 
 
 def _recipe_complaint(name: str) -> str:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from fusionfer.exceptions import DataError, FusionferWarning, ReportError, unknown_name
-from fusionfer.extraction import extract
-from fusionfer.features import Features
-from fusionfer.images import FaceSet
+from fusionfer.heads import make_head
+from fusionfer.images import FaceSet, read_ferplus
 from fusionfer.protocols._arranging import arrange, released_splits
 from fusionfer.protocols._causes import Step, steps_to_honest
+from fusionfer.protocols._extracting import extract_once
 from fusionfer.protocols._material import Material, look_for_copies, read_material
-from fusionfer.protocols._protocol import Protocol, change_protocol, read_protocol
+from fusionfer.protocols._protocol import Protocol, change_protocol, idle_keys, read_protocol
 from fusionfer.protocols._scoring import Outcome, check_network, run_head, run_network
 
 __all__ = ["Replay", "Result", "replay"]
@@ -142,7 +142,8 @@ def replay(
         What `fusionfer.images.read_faces` reads.
     beside : {None, "honest"}
     labels : path, optional
-        FER+'s ``fer2013new.csv``, where the protocol needs it.
+        FER+'s ``fer2013new.csv``, where the protocol needs it. With it, a note says how often annotators agree on the
+        faces that are scored: a ceiling of accuracy, as far as labels are like one annotator's.
     weights : str, mapping or sequence, optional
         As `fusionfer.extraction.extract_to_cache` takes them, in the place of the protocol's; for features only.
     known : sequence of str
@@ -187,6 +188,12 @@ def replay(
     published = protocol if isinstance(protocol, Protocol) else read_protocol(protocol)
     asked = change_protocol(published, changes or {})
     training = dict(training or {})
+    idle = idle_keys(asked, changes or {})
+    if idle:
+        said = "; ".join(f"{key} {why}" for key, why in idle.items())
+        hint = " Keys of its recipe have no section, as in --set size=48." if asked.network.recipe else ""
+        msg = f"These would change nothing in the protocol {asked.name}: {said}.{hint}"
+        raise DataError(msg)
     if asked.network.recipe:
         check_network(asked, training)
         if weights is not None:
@@ -201,6 +208,8 @@ def replay(
             "recipe. Keys of a protocol have a section, as in features.size."
         )
         raise DataError(msg)
+    else:
+        make_head(asked.head.name)  # a wrong name should not come out after hours of extraction
     used = asked.features.weights if weights is None else weights
     if asked.network.recipe:  # what its networks begin with
         used = str(training.get("weights", "none"))
@@ -220,8 +229,10 @@ def replay(
             "its figure says nothing about new faces."
         )
         warnings.warn(msg, FusionferWarning, stacklevel=2)
+    if labels is not None:
+        notes.append(_ceiling(labels, material, plans[-1][0]))
     results = []
-    features = None if asked.network.recipe else _features(asked, plans, material, used, cache, device, progress)
+    features = None if asked.network.recipe else extract_once(asked, plans, material, used, cache, device, progress)
     for number, (step, plan) in enumerate(zip(steps, plans, strict=True)):
         outcomes = []
         for one, arranged in zip(seeds, plan, strict=True):
@@ -246,44 +257,11 @@ def replay(
     return found
 
 
-def _features(
-    protocol: Protocol,
-    plans: Sequence[Sequence[Sequence[FaceSet]]],
-    material: Material,
-    weights: Any,
-    cache: str | Path,
-    device: str,
-    progress: Progress | None,
-) -> Features:
-    """Extract once what any of the runs needs: the caches hold every face and every changed copy of it once."""
-    every = [faces for plan in plans for arranged in plan for faces in arranged]
-    keys: dict[str, tuple[FaceSet, int]] = {}
-    for faces in every:
-        for i, name in enumerate(faces.ids.tolist()):
-            keys.setdefault(name, (faces, i))
-    names = sorted(keys)
-    source = next((faces for faces in every if any("#aug" in name for name in faces.ids.tolist())), every[0])
-    # Without splits and groups, which differ from run to run, a later replay finds the same rows.
-    union = FaceSet(
-        ids=np.array(names, dtype=np.str_),
-        keys=tuple(_key(keys[name], source) for name in names),
-        source=source.source,
-        name=material.faces.name,
-        max_pixels=source.max_pixels,
-        decoder=source.decoder,
-    )
-    return extract(
-        union, protocol.features.backbones, protocol.features.level, cache=cache, weights=weights,
-        size=protocol.features.size or None, device=device, progress=progress,
-    )  # fmt: skip
-
-
-def _key(found: tuple[FaceSet, int], source: FaceSet) -> Any:
-    """Return the key by which `source` reads a face that another arrangement, perhaps without copies, holds."""
-    faces, i = found
-    if faces.source == source.source:
-        return faces.keys[i]
-    return (faces.keys[i], str(faces.ids[i]), 0)
+def _ceiling(labels: str | Path, material: Material, arranged: Sequence[FaceSet]) -> str:
+    """Say how often annotators agree on the faces that the last of the runs scores; changed copies have no votes."""
+    scored = {name for faces in arranged for name in faces.ids[faces.splits == "test"].tolist()}
+    own = [name for name in material.faces.ids.tolist() if name in scored]
+    return read_ferplus(labels).ceiling(material.faces.classes, own).sentence()
 
 
 def _named_by(protocol: Protocol, arranged: Sequence[FaceSet], training: Mapping[str, Any]) -> str:
@@ -309,7 +287,8 @@ def _reduced(
 ) -> tuple[str, ...]:
     """Say in what the run is other than the protocol's file says."""
     said = []
-    if material.limit is not None and material.limit < len(material.faces):
+    offered = material.places(asked.data.known, *released_splits(asked))
+    if material.limit is not None and material.limit < len(offered):
         said.append(f"{material.limit:,} of {len(material.faces):,} faces")
     before, after = published.describe(), asked.describe()
     for section in after:

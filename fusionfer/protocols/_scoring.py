@@ -93,7 +93,7 @@ def _chosen_by_test(protocol: Protocol, rows: Features, seed: int) -> tuple[np.n
         head = make_head(protocol.head.name)
         parameters = head.get_params(deep=False)
         blocks = train.only(*names).blocks
-        settings = {"random_state": seed, "blocks": blocks}
+        settings = {"random_state": seed, "blocks": blocks, "probability": False}  # calibration changes no label
         head.set_params(**{key: value for key, value in settings.items() if key in parameters})
         model = make_pipeline(BlockScaler(blocks), head).fit(train.only(*names).X, train.y)
         accuracy = float(np.mean(model.predict(test.only(*names).X) == test.y))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fusionfer.protocols._protocol import PROTOCOLS, Protocol, read_protocol
@@ -34,6 +35,9 @@ def replay_table(found: Replay) -> Table:
     repeats = max(len(result.accuracies) for result in found.results)
     if repeats > 1:
         notes.append(f"Means of {repeats} draws of the split, lowest and highest in brackets; F1 of the first.")
+    fewest = min((result.outcome.scores for result in reversed(found.results)), key=lambda scores: scores.n)
+    error = 100 * math.sqrt(fewest.accuracy * (1 - fewest.accuracy) / fewest.n)
+    notes.append(f"Chance moves an accuracy by about {error:.1f} points (one standard error, {fewest.n:,} faces).")
     return Table(
         f"{protocol.name}: {protocol.summary}",
         ("run", "accuracy, %", "difference", "macro F1, %", "trained on", "scored", "chosen"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +21,14 @@ __all__ = ["eda_figure", "eda_sections", "eda_tables"]
 _COLOURS = {"train": BLUE, "validation": "#56b4e9", "test": ORANGE, "": GREY}
 _COLUMNS = 8  # samples in a row of the figure
 _SIZES = 10  # sizes that the table lists
+_CLASSES = 30  # classes that are drawn: hundreds would make a picture that nobody can read
+_GAP = 0.06  # between two faces of the figure, as a share of one
 
 
 def eda_figure(found: Any) -> Figure:
     """Draw counts, brightness and contrast of each class; below, its mean face and up to eight of its pictures.
+
+    Of more than 30 classes the 30 with the most samples are drawn.
 
     Parameters
     ----------
@@ -35,27 +40,16 @@ def eda_figure(found: Any) -> Figure:
     """
     from matplotlib.figure import Figure
 
+    found = _largest(found)
     K = len(found.classes)
     columns = 1 + min(_COLUMNS, max((len(some) for some in found.samples.values()), default=0))
     above, below = 1.2 + 0.3 * K, 0.98 * K + 0.35
-    figure = Figure(figsize=(9.6, min(above + below, 40.0)), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(9.6, above + below), layout="constrained", facecolor="white")
     figure.get_layout_engine().set(hspace=0.02, wspace=0.02)  # type: ignore[union-attr, call-arg]
     parts: Any = figure.subfigures(2, 1, height_ratios=[above, below])
     top, bottom = parts
     _bars(found, top)
-    grid, means = bottom.subplots(K, columns, squeeze=False), _stretched(found.mean_faces)
-    for row, label in zip(grid, found.classes, strict=True):
-        for axes in row:
-            axes.set_axis_off()
-        name = row[0].text(-0.08, 0.5, _named(label), transform=row[0].transAxes, ha="right", va="center", size=9)
-        name.set_parse_math(False)
-        if label in means:
-            row[0].imshow(means[label], cmap="gray", vmin=0, vmax=255)
-        for axes, (_, pixels) in zip(row[1:], found.samples[label], strict=False):
-            axes.imshow(pixels, cmap="gray", vmin=0, vmax=255)
-    grid[0, 0].set_title("mean", size=9, color=GREY)
-    if columns > 1:
-        grid[0, 1].set_title("samples", size=9, color=GREY, loc="left")
+    _faces(found, bottom.subplots(), columns)
     return figure
 
 
@@ -90,13 +84,15 @@ def eda_tables(found: Any) -> tuple[Table, ...]:
     ranges = [
         f"{what} {low} pixels" if low == high else f"{what} {low} to {high} pixels, median {median}"
         for what, (low, median, high) in (("Width", found.widths), ("height", found.heights))
+        if high
     ]
     kinds = [(what, _count(n)) for some in (found.channels, found.formats) for what, n in some.items()]
+    measured = f"{'; '.join(ranges)}." if ranges else ""
     unreadable = [("unreadable or left out", _count(len(found.unreadable)))] if found.unreadable else []
     return (
         Table("Samples", header, tuple(counts)),
         Table("Brightness and contrast", ("class", *measures), tuple(spreads), note),
-        Table("Sizes and formats", ("what", "pictures"), (*sizes, *kinds, *unreadable), "; ".join(ranges) + "."),
+        Table("Sizes and formats", ("what", "pictures"), (*sizes, *kinds, *unreadable), measured),
     )
 
 
@@ -112,11 +108,13 @@ def eda_sections(found: Any) -> tuple[Section, ...]:
     tuple of Section
     """
     counts, spreads, pictures = eda_tables(found)
+    of_all, found = len(found.classes), _largest(found)
+    which = f" The {len(found.classes)} largest of {of_all:,} classes." if len(found.classes) < of_all else ""
     says = "Bars of the samples of each class and split; ranges of brightness and contrast. The tables say the same."
-    overview = Picture("overview", "Samples, brightness and contrast of each class; mean faces and samples.",
-                       eda_figure(found), says)  # fmt: skip
+    caption = f"Samples, brightness and contrast of each class; mean faces and samples.{which}"
+    overview = Picture("overview", caption, eda_figure(found), says + which)
     means, names = _stretched(found.mean_faces), [*map(_named, found.mean_faces)]
-    caption = "Mean of all pictures of each class, all with the same gain in contrast."
+    caption = f"Mean of all pictures of each class, all with the same gain in contrast.{which}"
     sheets = [Sheet("mean_faces", caption, [*means.values()], names)]
     for k, (label, some) in enumerate(found.samples.items()):
         ids = [one for one, _ in some]
@@ -134,6 +132,40 @@ def _stretched(mean_faces: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     high = max((face.max() for face in mean_faces.values()), default=255.0)
     gain = 255.0 / max(high - low, 1.0)
     return {label: np.rint((face - low) * gain).astype(np.uint8) for label, face in mean_faces.items()}
+
+
+def _largest(found: Any) -> Any:
+    """Return what was seen of the classes that are drawn: those with the most samples, in their order."""
+    n = {label: sum(row.get(label, 0) for row in found.counts.values()) for label in found.classes}
+    kept = set(sorted(found.classes, key=lambda label: -n[label])[:_CLASSES])
+    means, samples = (
+        {label: one for label, one in some.items() if label in kept} for some in (found.mean_faces, found.samples)
+    )
+    classes = tuple(label for label in found.classes if label in kept)
+    return replace(found, classes=classes, mean_faces=means, samples=samples)
+
+
+def _faces(found: Any, axes: Axes, columns: int) -> None:
+    """One row a class: its mean face, then its samples; one pair of axes, as a hundred of them take many seconds."""
+    means = _stretched(found.mean_faces)
+    pitch = 1 + _GAP
+    for row, label in enumerate(found.classes):
+        name = axes.text(-0.1, pitch * row + 0.5, _named(label), ha="right", va="center", size=9, color=INK)
+        name.set_parse_math(False)
+        shown = [means.get(label), *(pixels for _, pixels in found.samples[label])][:columns]
+        for column, pixels in enumerate(shown):
+            if pixels is None:
+                continue
+            h, w = (size / max(pixels.shape[:2]) for size in pixels.shape[:2])
+            x, y = pitch * column + (1 - w) / 2, pitch * row + (1 - h) / 2
+            axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(x, x + w, y + h, y))
+    titles = {0.5: ("mean", "center")} | ({pitch: ("samples", "left")} if columns > 1 else {})
+    for x, (title, where) in titles.items():
+        axes.text(x, -0.1, title, ha=where, va="bottom", size=9, color=GREY)
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    axes.set_xlim(0, pitch * columns - _GAP)
+    axes.set_ylim(pitch * len(found.classes) - _GAP, 0)
 
 
 def _bars(found: Any, figure: Any) -> None:

@@ -24,11 +24,14 @@ __all__ = ["class_figure", "confusion_figure", "faces_figure", "fold_figure", "p
 BLUE, ORANGE, INK, GREY, PALE = "#0072b2", "#d55e00", "#222222", "#767676", "#d9d9d9"
 _DPI = 144
 _FACE, _LINE, _GAP = 1.05, 0.15, 0.1  # of sheets of faces, in inches
+_WRITTEN = 40  # classes of which a confusion matrix says its numbers: more are too small to read, and take minutes
 _NORMALISE = {"true": ("each true class", 1), "pred": ("each predicted class", 0), "all": ("all samples", None)}
 
 
 def confusion_figure(scores: Scores, normalise: str = "true") -> Figure:
-    """Draw the confusion matrix: in each cell its share, and the number of samples below.
+    """Draw the confusion matrix: in each cell its share, and the number of samples below; of 40 classes at most.
+
+    Of more classes the colours alone tell the shares.
 
     Parameters
     ----------
@@ -56,7 +59,7 @@ def confusion_figure(scores: Scores, normalise: str = "true") -> Figure:
     colours = colormaps["Blues"].with_extremes(bad="#f4f4f4")
     axes.imshow(np.ma.masked_invalid(shares), cmap=colours, vmin=0, vmax=1, aspect="equal")
     size = 8.5 if K <= 12 else 6.5
-    for i, j in np.ndindex(K, K):
+    for i, j in np.ndindex(K, K) if K <= _WRITTEN else ():
         share, count = shares[i, j], scores.confusion[i, j]
         text = f"{100 * share:.0f} %\n{_count(int(count))}" if count else "0"
         text = UNDEFINED if math.isnan(share) else text
@@ -66,7 +69,8 @@ def confusion_figure(scores: Scores, normalise: str = "true") -> Figure:
     _name_ticks(axes, "x", names, rotation=40 if K > 3 or label > 0.7 else 0)
     axes.set_ylabel("true class", size=9.5, color=GREY)
     axes.set_xlabel("predicted class", size=9.5, color=GREY)
-    axes.set_title(f"Percent of {where}, and number of samples", size=9.5, color=GREY, loc="left")
+    what = f"Percent of {where}, and number of samples" if K <= _WRITTEN else f"Share of {where}"
+    axes.set_title(what, size=9.5, color=GREY, loc="left")
     axes.spines[:].set_visible(False)
     axes.set_xticks(np.arange(K + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(K + 1) - 0.5, minor=True)

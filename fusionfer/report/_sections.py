@@ -80,9 +80,9 @@ def audit_section(found: Mapping[str, Any] | None) -> Section:
         )
     rows: list[tuple[str, str, str]] = []
     for entry, what in [("copies", "copies (equal pixels)"), ("near", "near copies")]:
-        if entry not in found:
+        groups = found.get(entry)
+        if groups is None:  # it was not looked for
             continue
-        groups = found[entry]
         rows.append((what, f"{len(groups):,}", f"{sum(len(one['ids']) for one in groups):,}"))
         for field, which in [("splits", "in more than one split"), ("labels", "with more than one label")]:
             some = [one for one in groups if len(set(one[field]) - {""}) > 1]

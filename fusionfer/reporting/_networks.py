@@ -21,6 +21,7 @@ from fusionfer.reporting._pages import report_evaluation
 __all__ = ["Said", "Training", "is_training", "read_training", "report_networks"]
 
 _SETTINGS, _HISTORY = "settings.json", "history.csv"
+_DRAWN = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of a history
 _OWN = 3  # columns before those of the classes
 
 
@@ -104,12 +105,12 @@ def read_training(folder: Path, split: str) -> Training:
         if not (one / f"{split}.csv").is_file():
             continue
         try:
-            settings[one.name] = json.loads((one / _SETTINGS).read_bytes())
+            settings[one.name] = dict(json.loads((one / _SETTINGS).read_bytes()))
             histories[one.name] = _read_history(one / _HISTORY)
             networks[one.name] = _read_said(one / f"{split}.csv", split)
             if (one / "validation.csv").is_file():
                 validated[one.name] = _read_said(one / "validation.csv", "validation").scores.accuracy
-        except (OSError, ValueError, IndexError, KeyError) as error:
+        except (OSError, ValueError, TypeError, IndexError, KeyError, csv.Error) as error:
             msg = f"{one} cannot be read: {' '.join(str(error).split())}. Run fusionfer train again to write it anew."
             raise DataError(msg) from error
     if not networks:
@@ -189,7 +190,12 @@ def _without_copies(folder: Path, split: str) -> Scores | None:
 
 def _read_history(path: Path) -> list[dict[str, float]]:
     with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        epochs = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    missing = [name for name in _DRAWN for epoch in epochs if name not in epoch]
+    if missing:
+        msg = f"{path.name} has no {missing[0]}"
+        raise ValueError(msg)
+    return epochs
 
 
 def _read_said(path: Path, split: str) -> Said:

@@ -200,7 +200,7 @@ def _about_data(features: Features | None, album: Album | None, audit: Mapping[s
     elif album is not None:
         splits, labels = album.faces.splits, album.faces.labels
     else:
-        return []
+        return [] if audit is None else [audit_section(audit)]
     counts = Counter(zip(splits.tolist(), labels.tolist(), strict=True))
     order = [split for split in (*SPLITS, "") if any(one == split for one, _ in counts)]
     by_split = {split: {label: n for (one, label), n in sorted(counts.items()) if one == split} for split in order}

@@ -57,7 +57,8 @@ def report_run(
         What ``fusionfer audit DATA --json`` printed: adds what was found, and scores without copies of what was trained
         on.
     split : str
-        Rows to score: a split, several joined by ``+``, or ``all``; of a training, the split that was scored.
+        Rows of `cache` to score: a split, several joined by ``+``, or ``all``. Of a training, the split that was
+        scored.
     splits : SplitFile, optional
         Takes the place of the splits of the features; of a model only.
     trust : sequence of str
@@ -96,9 +97,9 @@ def report_run(
             msg = f"{run} is no model: only a model is scored on a cache, by splits. Leave --cache and --splits out."
             raise DataError(msg)
         if (run / REPLAY).is_file():
-            if data is not None or found is not None:
-                msg = f"{run} is a replayed protocol, which names its data and its copies itself: leave --data and "
-                msg += "--audit out."
+            if data is not None or found is not None or split != "test":
+                msg = f"{run} is a replayed protocol, which names its data, copies and rows itself: leave --data, "
+                msg += "--audit and --split out."
                 raise DataError(msg)
             return report_replay(folder, run, commands=commands)
         if is_training(run):
@@ -115,8 +116,9 @@ def report_run(
         raise DataError(msg)
     model = load_model(run, trust=trust)
     if cache is None:
-        if data is not None or splits is not None:
-            msg = "Pictures and splits are those of samples that are scored: give --cache with --data and --splits."
+        if data is not None or splits is not None or split != "test":
+            msg = "Pictures and splits are those of samples that are scored: give --cache with --data, --split and "
+            msg += "--splits."
             raise DataError(msg)
         return report_fit(folder, None, model, title=run.name, audit=found, commands=commands)
     scored = read_for_model(cache, model)
@@ -161,10 +163,37 @@ def read_audit(path: str | Path) -> dict[str, Any]:
         If the file cannot be read, or is no audit.
     """
     path = Path(path)
-    read_copies(path)  # checks the file
+    read_copies(path)  # checks that it is JSON, and the ids of its groups
     found = json.loads(path.read_bytes())
-    wrong = [name for name in ("leaked", "persons") if not isinstance(found.get(name, {}), dict)]
+    wrong = [name for name, fits in _FORM.items() if found.get(name) is not None and not fits(found[name])]
     if wrong:
-        msg = f"{path} is no audit: {' and '.join(wrong)} must be objects. It is what fusionfer audit --json prints."
+        msg = f"{path} is no audit: its {' and '.join(wrong)} must be of the form that fusionfer audit --json prints."
         raise DataError(msg)
     return found
+
+
+def _are_texts(one: Any) -> bool:
+    return isinstance(one, list) and all(isinstance(text, str) for text in one)
+
+
+def _are_groups(one: Any) -> bool:
+    return all(_are_texts(group.get("labels")) and _are_texts(group.get("splits")) for group in one)
+
+
+def _are_counts(one: Any) -> bool:
+    rows = one.values() if isinstance(one, dict) else [None]
+    return all(isinstance(row, dict) and all(isinstance(n, int) for n in row.values()) for row in rows)
+
+
+#: What is read of an audit, and what each entry must be.
+_FORM: dict[str, Callable[[Any], bool]] = {
+    "name": lambda one: isinstance(one, str),
+    "n_samples": lambda one: isinstance(one, int),
+    "counts": _are_counts,
+    "persons": _are_counts,
+    "copies": _are_groups,
+    "near": _are_groups,
+    "leaked": lambda one: isinstance(one, dict) and all(isinstance(ids, list) for ids in one.values()),
+    "blank": lambda one: isinstance(one, list),
+    "unreadable": lambda one: isinstance(one, list),
+}

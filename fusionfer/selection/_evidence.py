@@ -108,26 +108,32 @@ class Weighing:
         return with_holm([self.pair(first, second) for first, second in order])
 
     def pair(self, first: str, second: str) -> dict[str, Any]:
-        """Difference of two candidates, and every test of it."""
+        """Difference of two candidates, and every test of it.
+
+        Of the hybrid ``greater`` asks for more than `min_gain`; all else, also whether it is worse, is about 0.
+        """
         margin = self.min_gain if first == self.hybrid else 0.0
         differences = np.asarray(self.scores[first]) - np.asarray(self.scores[second])
         tests: dict[str, dict[str, Any]] = {}
         p_values: dict[str, tuple[float, float, float]] = {}
         if self.test_over_train is not None:
-            t = corrected_resampled_t(differences, self.test_over_train, margin=margin, level=LEVEL)
+            t = corrected_resampled_t(differences, self.test_over_train, level=LEVEL)
+            more = corrected_resampled_t(differences, self.test_over_train, margin=margin)
             tests[T_TEST] = {
                 "statistic": t.statistic,
                 "df": t.df,
                 "two_sided": t.two_sided,
                 "interval": [t.low, t.high],
             }
-            p_values[T_TEST] = (t.greater, t.less, t.two_sided)
+            p_values[T_TEST] = (more.greater, t.less, t.two_sided)
         if self.halves is not None:
-            f = combined_f_5x2(self.halves[first] - self.halves[second], margin=margin)
+            f = combined_f_5x2(self.halves[first] - self.halves[second])
+            beyond = combined_f_5x2(self.halves[first] - self.halves[second], margin=margin)
             tests[F_TEST] = {"statistic": f.statistic, "difference": f.difference, "two_sided": f.two_sided}
-            p_values[F_TEST] = (f.greater, f.less, f.two_sided)
+            p_values[F_TEST] = (beyond.greater, f.less, f.two_sided)
         if self.resampled is not None:
-            p_values[BOOTSTRAP] = _tails(self.resampled[first] - self.resampled[second], margin)
+            drawn = self.resampled[first] - self.resampled[second]
+            p_values[BOOTSTRAP] = (_tails(drawn, margin)[0], *_tails(drawn, 0.0)[1:])
             tests[BOOTSTRAP] = {"samples": len(self.resampled[first]), "two_sided": p_values[BOOTSTRAP][2]}
         if self.right is not None:
             one, two = self.right[first], self.right[second]
@@ -155,13 +161,13 @@ class Weighing:
 
 
 def beats_all(pairs: Sequence[Mapping[str, Any]], hybrid: str) -> float | None:
-    """p-value of "the hybrid beats every single block"; None where there is no test."""
+    """p-value of "the hybrid beats every single block by more than min_gain"; None where there is no test."""
     parts = [pair["greater"] for pair in pairs if pair["first"] == hybrid]
     return None if None in parts else intersection_union(parts)
 
 
 def beaten_by(pairs: Sequence[Mapping[str, Any]], hybrid: str) -> tuple[str, float] | None:
-    """The single block that the hybrid is surest not to beat, and the p-value of that, by Holm for all of them."""
+    """The single block that is surest to be better than the hybrid, and the p-value of that, by Holm for all."""
     ours = [pair for pair in pairs if pair["first"] == hybrid]
     if any(pair["less"] is None for pair in ours):
         return None

@@ -328,10 +328,13 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         choice = Choice(widths, n_points, self.min_gain, columns[self.selected_], by_test)
         score = self.mean_scores_[self.selected_]
         grouped = judged is not None and judged.groups is not None
-        said = conclude(pairs, hybrid, self.selected_, test=weighing.test, rule=self.rule, alpha=self.alpha)
+        said = conclude(
+            pairs, hybrid, self.selected_, test=weighing.test, rule=self.rule, alpha=self.alpha, min_gain=self.min_gain
+        )
         self.evidence_ = {
             "measure": self._measure(), "judged": judged_by, "grouped": grouped,
             "rule": self.rule, "alpha": self.alpha, "level": LEVEL, "min_gain": self.min_gain, "test": weighing.test,
+            "test_over_train": ratio,
             **said, "candidates": weighing.candidates(), "pairs": pairs,
             "fits": 0 if repeated is None else sum(values.size for values in repeated.values()),
             "optimism": None if drawn is None else optimism([drawn], [choice], 0, score),

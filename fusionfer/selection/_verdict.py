@@ -11,7 +11,14 @@ __all__ = ["conclude"]
 
 
 def conclude(
-    pairs: list[dict[str, Any]], hybrid: str | None, selected: str, *, test: str | None, rule: str, alpha: float
+    pairs: list[dict[str, Any]],
+    hybrid: str | None,
+    selected: str,
+    *,
+    test: str | None,
+    rule: str,
+    alpha: float,
+    min_gain: float = 0.0,
 ) -> dict[str, Any]:
     """Say what the tests of the pairs with the hybrid come to.
 
@@ -29,6 +36,8 @@ def conclude(
         By what it was kept.
     alpha : float
         Level of the test.
+    min_gain : float
+        What the hybrid had to gain.
 
     Returns
     -------
@@ -40,6 +49,7 @@ def conclude(
         return {"outcome": "alone", "p": None, "verdict": "There is one block and nothing to compare it with."}
     p, rival = beats_all(pairs, hybrid), beaten_by(pairs, hybrid)
     n = sum(pair["first"] == hybrid for pair in pairs)
+    beats = "beats every single block" + (f" by more than {min_gain:g}" if min_gain else "")
     if p is None or rival is None:
         why = (
             "the differences are the same in all folds"
@@ -50,13 +60,13 @@ def conclude(
     elif p <= alpha:
         which = f"the larger p of {n} tests" if n > 1 else "one test"
         outcome = "hybrid"
-        verdict = f"Evidence for the hybrid: it beats every single block ({p_text(p)}; {test}, {which})."
+        verdict = f"Evidence for the hybrid: it {beats} ({p_text(p)}; {test}, {which})."
     elif rival[1] <= alpha:
         outcome, name = "single", rival[0]
         verdict = f"Evidence for a single block: {name} is better than the hybrid ({p_text(rival[1])}; {test}, Holm)."
     else:
         outcome = "open"
-        verdict = f"No evidence either way: that the hybrid beats every single block has {p_text(p)} ({test})."
+        verdict = f"No evidence either way: that the hybrid {beats} has {p_text(p)} ({test})."
     return {"outcome": outcome, "p": p, "verdict": verdict + _consequence(outcome, selected == hybrid, rule)}
 
 

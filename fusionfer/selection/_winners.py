@@ -37,7 +37,6 @@ def compare_winners(selectors: Mapping[str, HybridSelector], best: str) -> dict[
     """
     names = {head: f"{head} on {selector.selected_}" for head, selector in selectors.items()}
     scores = {names[head]: selector.scores_[selector.selected_] for head, selector in selectors.items()}
-    n_folds = len(scores[names[best]])
     drawn = _drawn_together(selectors)
     choices = {head: _choice(selector) for head, selector in selectors.items()}
     resampled = right = None
@@ -46,8 +45,7 @@ def compare_winners(selectors: Mapping[str, HybridSelector], best: str) -> dict[
         judged = {head: _judged(selector) for head, selector in selectors.items()}
         if judged[best].measure == "accuracy" and judged[best].groups is None:
             right = {names[head]: one.of_column(choices[head].selected) == one.y for head, one in judged.items()}
-    ratio = 1 / (n_folds - 1) if n_folds > 1 else None
-    weighing = Weighing(scores, ratio, 0.0, resampled, right)
+    weighing = Weighing(scores, selectors[best].evidence_["test_over_train"], 0.0, resampled, right)
     pairs = with_holm([weighing.pair(names[best], names[head]) for head in selectors if head != best])
     won = selectors[best].mean_scores_[selectors[best].selected_]
     found = None

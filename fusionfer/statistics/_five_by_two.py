@@ -23,7 +23,7 @@ class CombinedF(NamedTuple):
     statistic, two_sided : float
         F with 10 and 5 degrees of freedom, and its p-value.
     greater, less : float
-        One-sided p-values: half the two-sided one on the side of the mean difference.
+        One-sided p-values: half the two-sided one on the side of the mean difference; 1/2 where that is the margin.
     """
 
     difference: float
@@ -73,5 +73,7 @@ def combined_f_5x2(differences: Any, *, margin: float = 0.0) -> CombinedF:
         return CombinedF(mean, *[math.nan] * 4)
     statistic = float((values**2).sum()) / (2 * variances)
     two_sided = float(fdtrc(10, 5, statistic))
+    if math.isclose(mean, margin, abs_tol=1e-12):  # neither side is ahead, however much the repetitions differ
+        return CombinedF(mean, statistic, two_sided, 0.5, 0.5)
     greater = two_sided / 2 if mean > margin else 1 - two_sided / 2
     return CombinedF(mean, statistic, two_sided, greater, 1 - greater)

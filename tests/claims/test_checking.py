@@ -118,7 +118,7 @@ matrices = st.integers(2, 4).flatmap(
 skips = st.sets(st.sampled_from(["classes", "confusion", "shares", "macro", "weighted", "accuracy"]))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     rows=matrices,
     undefined=st.sampled_from(["0", "nan"]),
@@ -189,6 +189,16 @@ def test_each_rule_finds_by_itself(tmp_path, change, skip, because):
         assert not found.findings
     else:
         assert because in reasons
+
+
+def test_classes_of_an_incomplete_list_are_tested_too(tmp_path):
+    """F1 of a class follows from its own figures, whichever other classes there are."""
+    text = 'unit = "percent"\n[[reports]]\nsource = "x"\npartial = true\n'
+    text += (
+        "classes.a = { precision = 90, recall = 90, f1 = 10 }\nclasses.b = { precision = 80, recall = 80, f1 = 80 }\n"
+    )
+    (one,) = check(tmp_path, text).findings
+    assert (one.claim, one.because) == ("F1 of a 10 %", "F1 = 2PR / (P + R)")
 
 
 def test_a_finding_says_by_how_much(tmp_path):

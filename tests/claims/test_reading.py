@@ -50,6 +50,11 @@ def test_units(read):
     assert values["precision"] == (Fraction("0.0085"), Fraction("0.0095"))
 
 
+def test_a_mark_of_windows_is_passed_over(read):
+    """Notepad's byte order mark stands before the first key."""
+    assert read(f"\ufeff{HEAD}accuracy = 5").systems[0].statements[0].text == "5 %"
+
+
 def test_names_sources_and_order(read):
     """Sensitivity is recall under its own name; classes, averages and matrices find their places; sources stay."""
     paper = read(
@@ -82,6 +87,8 @@ def test_names_sources_and_order(read):
         (f'{HEAD}accuracy = "many"', r"must be a number, got 'many'"),
         (f"{HEAD}accuracy = inf", r"must be a number"),
         (f"{HEAD}accuracy = 1e999999999", r"must be a number"),
+        (f"{HEAD}accuracy = {'9' * 5000}", r"is no TOML: a number is too long"),
+        (f"{HEAD}n = 0x{'f' * 5000}", r"n of report 1 must be a number, got one of more than 30 digits"),
         (f"{HEAD}accuracy = [1]", r"must be a number, got \[1\]"),
         (f"{HEAD}n = 3.5", r"n of report 1 counts samples and must be a whole number from 0, got Decimal\('3.5'\)"),
         (f"{HEAD}n = -3", r"must be a whole number from 0"),
@@ -91,6 +98,8 @@ def test_names_sources_and_order(read):
         (f"{HEAD}classes = {{}}", r"classes of report 1 must be a table with one table a class"),
         (f"{HEAD}confusion.a = [1, 2]", r"confusion of report 1 must have a row a true class"),
         (f"{HEAD}confusion.a = [-1]", r"row a, confusion of report 1 counts samples"),
+        (f"{HEAD}confusion_rows.a = [-5, 105]\nconfusion_rows.b = [0, 100]", r"row a, .* to 100 %, got \[-5"),
+        ('paper = "empty"', r"states no figures: give reports"),
         (f"{HEAD}classes.a = {{ recall = 3 }}\n[[reports]]\nsource = 'x'\nclasses.b = {{ recall = 3 }}",
          r"do not name the same classes \(see b\); say partial = true"),
         ("reports = 3", r"reports must be tables, each under \[\[reports\]\]"),

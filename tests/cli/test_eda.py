@@ -17,21 +17,25 @@ def test_tables(cli, shared_faces):
 
 def test_page_figure_and_json(cli, shared_faces, tmp_path):
     """--out and --figure write; --json prints numbers only."""
-    outcome = cli("eda", shared_faces, "--out", tmp_path / "page", "--figure", tmp_path / "one.png", "--json", "-q")
+    where = ("--out", tmp_path / "page", "--figure", tmp_path / "one.png")
+    outcome = cli("eda", shared_faces, *where, "--samples", 2, "--json", "-q")
     data = json.loads(outcome.out)
     assert data["n_samples"] == sum(sum(row.values()) for row in data["counts"].values()) == 84
-    assert all(len(some) == 8 for some in data["samples"].values())
+    assert all(len(some) == 2 for some in data["samples"].values())
     assert (tmp_path / "page" / "index.html").is_file()
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_cannot_be_read(cli, shared_faces, tmp_path):
-    """It is counted, and the exit code is 3."""
+    """It is counted, the first ten are named, and the exit code is 3."""
     root = shutil.copytree(shared_faces, tmp_path / "faces")
-    (root / "train" / "sad" / "broken.png").write_bytes(b"no picture")
+    for k in range(12):
+        (root / "train" / "sad" / f"broken{k}.png").write_bytes(b"no picture")
     outcome = cli("eda", root, "--samples", "0", "--quiet")
     assert outcome.code == 3
-    assert re.search(r"unreadable or left out +1$", outcome.out, re.M)
+    assert re.search(r"unreadable or left out +12$", outcome.out, re.M)
+    assert len(re.findall(r"^fusionfer: cannot read .*broken\d+\.png: .", outcome.err, re.M)) == 10
+    assert "fusionfer: 12 cannot be read; --json lists all." in outcome.err
 
 
 def test_no_data(cli, tmp_path):

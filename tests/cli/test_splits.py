@@ -53,7 +53,7 @@ def test_audit_writes_clean_splits(cli, leaking, work, tmp_path):
 
 
 def test_audit_draws_splits_for_data_without(cli, leaking, tmp_path):
-    """Copies stand together; --split alone is wrong usage."""
+    """Copies stand together; --split or --keep alone is wrong usage."""
     root = tmp_path / "plain"
     for label in ("happy", "sad"):
         for split in ("train", "test"):
@@ -64,8 +64,9 @@ def test_audit_draws_splits_for_data_without(cli, leaking, tmp_path):
     assert set(file.splits.tolist()) == {"train", "test"}
     (group,) = file.shared_groups
     assert len(set(file.splits[np.isin(file.ids, group)].tolist())) == 1
-    outcome = cli("audit", root, "--split", "50/50")
-    assert (outcome.code, "--split draws splits for the file at --clean" in outcome.err) == (2, True)
+    for words in (["--split", "50/50"], ["--keep", "train"]):
+        outcome = cli("audit", root, *words)
+        assert (outcome.code, "--split and --keep are about the file at --clean" in outcome.err) == (2, True)
 
 
 def test_extract_takes_splits_from_a_file(cli, small, leaking, work, tmp_path):
@@ -110,6 +111,9 @@ def test_every_figure_is_given_twice(cli, work, tmp_path):
         assert (found["n"], found["unseen"], found["clean"]["n"]) == (29, None, 28)
     outcome = cli(*options, "--audit", work / "audit.json", "--report", tmp_path / "report")
     assert outcome.code == 0, outcome.err
+    assert "No audit was given" not in (tmp_path / "report" / "report.md").read_text()
+    assert len(re.findall(r"^ ?(?:Classes|Confusion matrix|Overall)$", outcome.out, re.MULTILINE)) == 3
+    assert len(re.findall(r", without rows trained on and copies of them$", outcome.out, re.MULTILINE)) == 3
     assert "1 of 29 scored rows were not trained on, but copies of them were" in outcome.err
     first, second = outcome.out.split("Overall, without rows trained on and copies of them")
     assert re.search(r"^ samples +29", first, re.MULTILINE)

@@ -1,6 +1,7 @@
 """Tables and JSON on stdout: nothing wrapped, nothing interpreted, nothing that other programs cannot read."""
 
 import json
+import re
 
 import pytest
 
@@ -36,6 +37,17 @@ def test_long_rows_are_not_wrapped_for_a_pipe(capsys):
     row = [["x" * 150, "y" * 150]]
     print_table(["a", "b"], row)
     assert "x" * 150 + "   " + "y" * 150 in capsys.readouterr().out
+
+
+def test_a_narrow_terminal_cuts_neither_figures_nor_words(capsys, monkeypatch):
+    """Twelve columns in 40 places: every figure and every word of a text is there in one piece."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    row = ["train", "one two three_and_four", *(f"{10_000 + k:,}" for k in range(10))]
+    print_table(["split", "text", *(f"class{k}" for k in range(10))], [row])
+    out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert [part for part in (row[0], *row[1].split(), *row[2:]) if part not in out] == []
+    assert max(map(len, out.splitlines())) < 120
 
 
 def test_a_note_stands_below_and_a_blank_line_ends(capsys):

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from fusionfer.fusion import is_among
 from fusionfer.networks import read_checkpoint
 
 QUICK = [
@@ -70,8 +72,8 @@ def test_other_settings_name_the_option(cli, shared_faces, tmp_path):
 
 
 def test_splits_of_a_file_are_trained_on(cli, shared_faces, tmp_path):
-    """A picture that the split file leaves out is none of those that the checkpoint says it was trained on."""
-    plain = cli("audit", shared_faces, "--clean", tmp_path / "clean.csv", "--quiet")
+    """A picture that the split file leaves out is neither trained on nor chooses the epoch; each other one is."""
+    plain = cli("audit", shared_faces, "--no-near", "--clean", tmp_path / "clean.csv", "--quiet")
     assert plain.code == 0, plain.err
     lines = (tmp_path / "clean.csv").read_text().splitlines()
     columns = [line.split(",") for line in lines]
@@ -79,13 +81,15 @@ def test_splits_of_a_file_are_trained_on(cli, shared_faces, tmp_path):
     row = next(i for i, cells in enumerate(columns) if cells[where] == "train")
     columns[row][where], columns[row][columns[0].index("reason")] = "", "by hand"
     (tmp_path / "clean.csv").write_text("\n".join(",".join(cells) for cells in columns) + "\n")
-    counts = {}
-    for name, more in {"whole": [], "less": ["--splits", tmp_path / "clean.csv"]}.items():
-        outcome = cli("train", shared_faces, *QUICK, *more, "--out", tmp_path / name, "--quiet", "--json")
-        assert outcome.code == 0, outcome.err
-        checkpoint = json.loads(outcome.out)["networks"]["mobilenet_v2-sgdm"]["checkpoint"]
-        counts[name] = len(read_checkpoint(checkpoint)[0].trained_on)
-    assert counts["whole"] > counts["less"]
+    options = ["--splits", tmp_path / "clean.csv", "--out", tmp_path / "less", "--quiet", "--json"]
+    outcome = cli("train", shared_faces, *QUICK, *options)
+    assert outcome.code == 0, outcome.err
+    info = read_checkpoint(json.loads(outcome.out)["networks"]["mobilenet_v2-sgdm"]["checkpoint"])[0]
+    where = [columns[0].index(name) for name in ("sha256", "reason", "split")]
+    rows = [[cells[i] for i in where] for cells in columns[1:]]
+    known = [sha for sha, _, split in rows if split == "train"]
+    assert np.array_equal(is_among(known, info.trained_on), ~is_among(known, info.selected_on))
+    assert not is_among([sha for sha, reason, _ in rows if reason], info.trained_on + info.selected_on).any()
     both = cli("train", shared_faces, *QUICK, "--splits", tmp_path / "clean.csv", "--split", "70/30")
     assert both.code == 2
     assert "give one of both" in both.err

@@ -89,6 +89,7 @@ def test_names_that_are_no_unicode_are_refused(tmp_path):
         ("path,label\n", r"its first line must be .*, and is 'path,label'\."),
         (HEADER, r"x\.csv: it has no rows\."),
         (HEADER + "a,,l,train,\n", r"x\.csv: line 2: 5 cells instead of 6; it has no rows\."),
+        (HEADER + f"a,,{'l' * 4097},train,,\n", r"x\.csv: line 2: a cell of more than 4,096 signs; it has no rows\."),
         (HEADER + 'a,,l,train,,"\n', r"line 2: unexpected end of data\."),
         (
             HEADER + "a,,l,Training,,\na,,l,test,,\n,,l,test,,\nb,12AB,l,test,,\nc,,l,,,\nd\n",

@@ -137,6 +137,15 @@ def test_each_face_is_scored_in_one_fold(persons):
         arrange(protocol(split_how="folds", split_folds=13), material(persons), 0)
 
 
+def test_folds_of_faces_without_persons_are_stratified(strangers):
+    """Where nobody knows who is shown, each face is its own; each is scored once, each fold has as many of a class."""
+    arranged = arrange(protocol(split_how="folds", split_folds=4), material(strangers), 0)
+    tested = [name for faces in arranged for name in faces.ids[faces.splits == "test"].tolist()]
+    assert sorted(tested) == sorted(strangers.ids.tolist())
+    for faces in arranged:
+        assert np.unique(faces.labels[faces.splits == "test"], return_counts=True)[1].tolist() == [3] * 7
+
+
 def test_what_the_weights_know_is_left_out_or_kept(strangers):
     """The pool is without them unless the protocol keeps them; a limit draws from what is left."""
     known = np.arange(len(strangers)) < 30
@@ -152,10 +161,30 @@ def test_what_the_weights_know_is_left_out_or_kept(strangers):
     assert split_of(again) != split_of(some)
 
 
+def test_a_limit_draws_the_same_faces_whatever_the_weights_know(strangers):
+    """Kept or left out: the faces that no weights know are the same ones, and known ones have their share of places."""
+    known = np.arange(len(strangers)) % 4 == 0
+    found = material(strangers, known, limit=40)
+    left, kept = (set(found.pool(how).tolist()) for how in ("leave-out", "keep"))
+    assert (len(left), len(kept)) == (40, 40)
+    assert sum(known[i] for i in kept) == 10
+    assert {i for i in kept if not known[i]} < left
+    assert len(material(strangers, known, limit=80).pool("keep")) == 80
+
+
 def test_nothing_left_to_train_on_is_an_error(strangers):
     """Where the weights know all test faces, the error says so and what to set."""
     with pytest.raises(DataError, match=r"leaves no face for test .*as the weights know them.*split.train"):
         arrange(protocol(split_how="released"), material(strangers, strangers.splits == "test"), 0)
+
+
+def test_a_class_that_folds_cannot_hold_is_told_before_the_work(strangers):
+    """One face of a class trains: folds could not choose; the test faces could."""
+    happy = np.flatnonzero((strangers.labels == "happy") & (strangers.splits == "train"))
+    few = strangers.take(np.setdiff1d(np.arange(len(strangers)), happy[1:]))
+    with pytest.raises(DataError, match=r"to train on: happy \(1\)\. .*two of each class: take more faces"):
+        arrange(protocol(split_how="released"), material(few), 0)
+    assert arrange(protocol(split_how="released", choice_by="test"), material(few), 0)
 
 
 def test_released_training_faces_may_be_known(strangers):

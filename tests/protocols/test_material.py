@@ -91,7 +91,7 @@ def test_checkpoints_say_what_they_have_seen(folder, monkeypatch, tmp_path):
         return Info, None
 
     monkeypatch.setattr("fusionfer.protocols._material.read_checkpoint", checkpoint)
-    for name in ("foreign.safetensors", "ours.safetensors"):
+    for name in ("foreign.safetensors", "ours.safetensors", "lr=0.1.safetensors"):
         (tmp_path / name).write_bytes(b"x")
     found = read(protocol(), folder, weights=[f"resnet34={tmp_path}/foreign.safetensors"])
     assert not found.known.any()
@@ -99,6 +99,8 @@ def test_checkpoints_say_what_they_have_seen(folder, monkeypatch, tmp_path):
         [f"resnet34={tmp_path}/ours.safetensors"],
         {"resnet34": f"{tmp_path}/ours.safetensors"},
         f"{tmp_path}/ours.safetensors",
+        f"{tmp_path}/lr=0.1.safetensors",
+        f"resnet34={tmp_path}/lr=0.1.safetensors",
     ):
         found = read(protocol(), folder, weights=given)
         assert found.faces.ids[found.known].tolist() == [faces.ids[2]]

@@ -78,6 +78,10 @@ def test_a_file_says_what_differs_from_the_defaults(tmp_path):
         ('[split]\ntrain = ["train", "test"]', "split.train and split.test both name test"),
         ('[split]\ntrain = ["training"]', "split.train must be a list of names among train, validation, test"),
         ('[split]\ngroups = "ignore"', "split.groups = 'ignore' is for splits that are drawn"),
+        (
+            '[cleaning]\ncopies = "apart"\n[split]\nhow = "draw"\ngroups = "ignore"',
+            "cleaning.copies = 'apart' needs split.groups = 'respect'",
+        ),
         ("[features]\nbackbones = []", "features.backbones must be a list of names"),
         ("[head]\nname = 3", "head.name must be a text, got 3"),
         ("[claim]\naccuracy = 120", "claim.accuracy must be a number from 0 to 100, got 120"),

@@ -41,6 +41,12 @@ def singh(persons, tmp_path_factory):
     return found, folder
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One folder for the features of all persons without copies: they are computed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 def test_the_honest_protocol_stands_beside_with_one_cause_less_each(singh):
     """Copies, persons and the choice by the test are switched off in this order; who is trained on tells of it."""
     found, _ = singh
@@ -97,6 +103,9 @@ def test_the_table_shows_claim_runs_and_differences(singh):
     assert table.rows[-1][0] == "without selection on the test faces: honest"
     assert re.fullmatch(r"[+-]\d+\.\d", table.rows[2][2])
     assert "Means of 2 draws" in table.note
+    scores = found.results[-1].outcome.scores
+    error = 100 * np.sqrt(scores.accuracy * (1 - scores.accuracy) / scores.n)
+    assert f"about {error:.1f} points (one standard error, 28 faces)" in table.note
 
 
 def test_the_same_seed_gives_the_same_figures(persons, singh, tmp_path):
@@ -109,7 +118,7 @@ def test_the_same_seed_gives_the_same_figures(persons, singh, tmp_path):
     assert again.describe() == found.describe()
 
 
-def test_choosing_by_the_test_reports_the_best_of_the_candidates(persons, tmp_path):
+def test_choosing_by_the_test_reports_the_best_of_the_candidates(persons, cache, tmp_path):
     """By hand: each candidate fitted on the training faces and scored on the test faces; the highest is the figure."""
     from sklearn.pipeline import make_pipeline
 
@@ -118,8 +127,8 @@ def test_choosing_by_the_test_reports_the_best_of_the_candidates(persons, tmp_pa
     from fusionfer.heads import make_head
 
     changes = SMALL | {"choice.by": "test"}
-    found = replay(Protocol("mine"), persons, cache=tmp_path / "cache", out=tmp_path / "out", changes=changes)
-    features = extract(persons, ["resnet34", "resnet50"], "layer1", cache=tmp_path / "other", weights="none", size=32)
+    found = replay(Protocol("mine"), persons, cache=cache, out=tmp_path / "out", changes=changes)
+    features = extract(persons, ["resnet34", "resnet50"], "layer1", cache=cache, weights="none", size=32)
     train, test = features.split("train"), features.split("test")
     accuracies = {}
     for names in (["resnet34:layer1"], ["resnet50:layer1"], list(features.blocks)):
@@ -130,23 +139,21 @@ def test_choosing_by_the_test_reports_the_best_of_the_candidates(persons, tmp_pa
     assert accuracies[found.results[0].outcome.chosen] == max(accuracies.values())
 
 
-def test_scoring_on_training_faces_is_cured_first(persons, tmp_path):
+def test_scoring_on_training_faces_is_cured_first(persons, cache, tmp_path):
     """A head that learns its faces by heart is right on them; on the test faces it is not."""
     changes = {**SMALL, "features.backbones": ["resnet50"], "score.on": "train"}
-    found = replay(
-        Protocol("mine"), persons, beside="honest", cache=tmp_path / "cache", out=tmp_path / "out", changes=changes
-    )
+    found = replay(Protocol("mine"), persons, beside="honest", cache=cache, out=tmp_path / "out", changes=changes)
     assert found.results[1].cause == "scoring on training faces"
     assert found.results[0].outcome.scores.n == np.sum(persons.splits == "train")
     assert found.results[1].outcome.scores.n == np.sum(persons.splits == "test")
     assert found.results[0].accuracy > found.results[1].accuracy + 0.1
 
 
-def test_weights_that_know_the_pictures_are_a_cause(persons, tmp_path):
+def test_weights_that_know_the_pictures_are_a_cause(persons, cache, tmp_path):
     """Known faces take part while the protocol keeps them, and leave when it does not; a split drawn of all."""
     changes = {**SMALL, "features.backbones": ["resnet34"], "data.known": "keep", "split.how": "draw"}
     found = replay(
-        Protocol("mine"), persons, beside="honest", known=["train"], cache=tmp_path / "cache", out=tmp_path / "out",
+        Protocol("mine"), persons, beside="honest", known=["train"], cache=cache, out=tmp_path / "out",
         changes=changes,
     )  # fmt: skip
     assert found.results[1].cause == "weights that know the pictures"
@@ -154,10 +161,10 @@ def test_weights_that_know_the_pictures_are_a_cause(persons, tmp_path):
     assert sizes[:2] == [len(persons), np.sum(persons.splits == "test")]
 
 
-def test_folds_are_scored_together(persons, tmp_path):
+def test_folds_are_scored_together(persons, cache, tmp_path):
     """CK+'s protocol on faces of the same form: every face is scored once, by a model that never saw its person."""
     found = replay(
-        "ckplus/subject-10fold", persons, cache=tmp_path / "cache", out=tmp_path / "out",
+        "ckplus/subject-10fold", persons, cache=cache, out=tmp_path / "out",
         changes={**SMALL, "features.backbones": ["resnet34"], "split.folds": 3},
     )  # fmt: skip
     (result,) = found.results
@@ -165,11 +172,11 @@ def test_folds_are_scored_together(persons, tmp_path):
     assert result.outcome.n_train == 56
 
 
-def test_random_80_20_of_persons_is_marked_as_leaking(persons, tmp_path):
+def test_random_80_20_of_persons_is_marked_as_leaking(persons, cache, tmp_path):
     """CK+'s other protocol: told in the result, in JSON and in the table."""
     with pytest.warns(FusionferWarning, match="on both sides of its split"):
         found = replay(
-            "ckplus/random-80-20", persons, cache=tmp_path / "cache", out=tmp_path / "out",
+            "ckplus/random-80-20", persons, cache=cache, out=tmp_path / "out",
             changes={**SMALL, "features.backbones": ["resnet34"]},
         )  # fmt: skip
     assert found.results[0].leaking
@@ -206,16 +213,39 @@ def test_a_network_chosen_by_the_test_uses_it_as_validation(persons, tmp_path):
     """The test faces decide which epoch is best, and their figure is reported; the honest run holds a tenth out."""
     changes = {
         "network.networks": ["resnet34"], "network.recipe": "fer", "network.optimizers": ["sgdm"], "choice.by": "test",
+        "cleaning.copies": "apart",
     }  # fmt: skip
+    faces = replace(persons.take(np.r_[:42, 63:84]), groups=None)
     training = {"epochs": 1, "size": 32, "crop": 32, "stem": "standard", "batch_size": 16, "tta": "none", "warmup": 0}
     found = replay(
-        Protocol("mine"), replace(persons, groups=None), beside="honest", cache=tmp_path / "cache",
+        Protocol("mine"), faces, beside="honest", cache=tmp_path / "cache",
         out=tmp_path / "out", changes=changes, training=training,
     )  # fmt: skip
-    assert [result.cause for result in found.results][-1] == "selection on the test faces"
-    assert {result.outcome.scores.n for result in found.results} == {int(np.sum(persons.splits == "test"))}
+    assert [result.cause for result in found.results] == ["", "selection on the test faces"]
+    assert {result.outcome.scores.n for result in found.results} == {int(np.sum(faces.splits == "test"))}
     folders = [path.name.rpartition("-")[0] for path in sorted((tmp_path / "out" / "networks").iterdir())]
     assert folders == [f"{number}-0" for number in range(len(found.results))]
+
+
+def test_votes_tell_how_often_annotators_agree(persons, cache, tmp_path):
+    """Of the faces that are scored, and of no others; changed copies have no votes."""
+    faces = replace(persons, ids=[f"fer2013:{row}" for row in range(len(persons))])
+    counts = {"angry": "anger", "sad": "sadness", "happy": "happiness"}
+    columns = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
+    lines = [",".join(["Usage", "Image name", *columns])]
+    for row, (label, split) in enumerate(zip(faces.labels.tolist(), faces.splits.tolist(), strict=True)):
+        given = [8 * (name == counts.get(label, label)) + 2 * (name == "contempt") for name in columns]
+        usage = "Training" if split == "train" else "PrivateTest"
+        lines.append(",".join([usage, f"fer{row:07d}.png", *map(str, given)]))
+    (tmp_path / "fer2013new.csv").write_text("\n".join(lines) + "\n")
+    found = replay(
+        Protocol("mine"), faces, labels=tmp_path / "fer2013new.csv", cache=tmp_path / "cache", out=tmp_path / "out",
+        changes=SMALL | {"features.backbones": ["resnet34"], "augmentation.when": "before-split", "split.how": "draw",
+                         "augmentation.copies": 1},
+    )  # fmt: skip
+    scored = found.results[0].outcome.scores.n
+    (note,) = (note for note in found.notes if note.startswith("Agreement with one annotator's vote"))
+    assert f"vote, {scored // 2:,} faces: " in note
 
 
 @pytest.mark.parametrize(
@@ -226,6 +256,12 @@ def test_a_network_chosen_by_the_test_uses_it_as_validation(persons, tmp_path):
         ({"repeats": 0}, DataError, "repeats must be a whole number from 1, got 0"),
         ({"training": {"epochs": 1}}, DataError, "trains no network: epochs can be set"),
         ({"changes": {"split.fold": 1}}, UnknownNameError, "Did you mean 'split.folds'"),
+        (
+            {"changes": {"split.folds": 3}},
+            DataError,
+            "change nothing in the protocol mine: split.folds is for",
+        ),
+        ({"changes": {"head.name": "softmx"}}, UnknownNameError, "Did you mean 'softmax'"),
     ],
 )
 def test_wrong_questions_are_refused_before_anything_runs(persons, tmp_path, options, error, message):
@@ -239,6 +275,8 @@ def test_networks_have_one_figure_and_weights_of_their_recipe(persons, tmp_path)
     """Several without an average have none, and weights are for features: both are told before training."""
     with pytest.raises(DataError, match="--set weights=FILE"):
         replay("malik-2025", persons, weights="none", cache=tmp_path / "cache", out=tmp_path / "out")
+    with pytest.raises(DataError, match=r"features.size is for protocols of features .*as in --set size=48"):
+        replay("malik-2025", persons, cache=tmp_path / "cache", out=tmp_path / "out", changes={"features.size": 48})
     protocol = change_protocol(read_protocol("malik-2025"), {"network.optimizers": ["adam", "sgdm"]})
     with pytest.raises(DataError, match="which figure is the protocol's"):
         replay(protocol, persons, cache=tmp_path / "cache", out=tmp_path / "out")

@@ -1,18 +1,18 @@
 """Tables and figure of what a data set looks like."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from fusionfer.eda import Spread
+from fusionfer.eda import Eda, Spread
 from fusionfer.report import eda_figure, eda_sections, eda_tables
 
 
 @pytest.fixture
 def found():
     """Two classes, one of them with a name that HTML and matplotlib would act on and without readable pictures."""
-    return SimpleNamespace(
+    return Eda(
         name="set", n_samples=1205, classes=("", "$a<b>$"),
         counts={"train": {"": 1000, "$a<b>$": 200}, "test": {"": 5}},
         brightness={"": Spread(120.04, 30, 80, 121, 170)}, contrast={"": Spread(50, 9.96, 30, 49, 70)},
@@ -45,9 +45,12 @@ def test_figure(found):
     assert [bar.get_width() for bar in bars.patches] == [1000, 200, 5, 0]
     assert [tick.get_text() for tick in bars.get_yticklabels()] == ["no label", "$a<b>$"]
     assert not any(tick.label1.get_parse_math() for tick in bars.yaxis.get_major_ticks())
-    shown = [[len(axes.images) for axes in bottom.axes[row : row + 3]] for row in (0, 3)]
-    assert shown == [[1, 1, 1], [0, 0, 0]]
-    mean = bottom.axes[0].images[0].get_array()
+    images = bottom.axes[0].images
+    assert [image.get_extent()[0] // 1 for image in images] == [0, 1, 2]  # side by side
+    assert all(image.get_extent()[2] <= 1 for image in images)  # in the first row
+    left, right, low, high = images[2].get_extent()
+    assert (right - left) / (low - high) == pytest.approx(5 / 6)  # not squeezed
+    mean = images[0].get_array()
     assert (mean.min(), mean.max()) == (0, 255)
 
 
@@ -59,3 +62,23 @@ def test_sections(found):
     assert [sheet.name for sheet in sheets] == ["mean_faces", "samples_0", "samples_1"]
     assert sheets[1].caption == "Drawn from no label."
     assert list(sheets[1].captions) == ["x", "y"]
+
+
+def test_of_many_classes_the_largest_are_drawn(found):
+    """Figure and sheets stop at 30 classes and say so; the table has all."""
+    names = tuple(f"{k:03}" for k in range(100))
+    some = tuple((name, np.zeros((4, 4), np.uint8)) for name in "ab")
+    many = replace(
+        found, classes=names, counts={"train": {name: 10 + (k >= 70) for k, name in enumerate(names)}}, brightness={},
+        contrast={}, mean_faces={name: np.zeros((4, 4)) for name in names}, samples=dict.fromkeys(names, some),
+    )  # fmt: skip
+    (table, overview), _, (means, *sheets) = (section.items for section in eda_sections(many))
+    assert len(table.rows) == 101
+    assert overview.caption.endswith("The 30 largest of 100 classes.")
+    assert means.captions == [sheet.caption[len("Drawn from ") : -1] for sheet in sheets] == list(names[70:])
+    assert len(overview.figure.subfigs[1].axes[0].images) == 3 * 30
+
+
+def test_nothing_can_be_read(found):
+    """No width of 0 pixels is told."""
+    assert eda_tables(replace(found, widths=(0, 0, 0), heights=(0, 0, 0)))[2].note == ""

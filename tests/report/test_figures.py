@@ -45,6 +45,14 @@ def test_confusion_is_readable(make_scores, K):
         assert box.y0 >= -1
 
 
+def test_confusion_of_many_classes(make_scores):
+    """Of more classes than can be read the cells are colours alone, and the title says so."""
+    axes = confusion_figure(make_scores([f"class {k}" for k in range(41)], n=400)).axes[0]
+    assert not axes.texts
+    assert len(axes.images) == 1
+    assert axes.get_title(loc="left") == "Share of each true class"
+
+
 def test_confusion_normalisations(with_gaps):
     """Shares add up along rows, columns or in all; a class without samples is a dash; other words are refused."""
     texts = {

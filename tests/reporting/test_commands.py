@@ -16,10 +16,10 @@ def words(model, cache, out):
 @pytest.mark.parametrize(
     "options",
     [
-        ("--folds", 3),
+        ("--folds", 2),
         ("--folds", 3, "--head", "softmax", "--set", "C=0.5", "--seed", 3, "--scale", "none"),
         ("--folds", 3, "--head", "ecoc", "--set", "coding=onevsone", "--scoring", "f1_macro", "--min-gain", 0.01),
-        ("--folds", 3, "--rule", "significant", "--alpha", 0.2, "--test", "5x2"),
+        ("--folds", 2, "--head", "softmax", "--rule", "significant", "--alpha", 0.2, "--test", "5x2"),
     ],
 )
 def test_a_fit_can_be_made_again(cli, shared_cache, tmp_path, options):
@@ -39,7 +39,7 @@ def test_searches_and_several_heads(cli, shared_cache, tmp_path):
     """All heads are named, a search is said, and what it chose is not set."""
     out = tmp_path / "m"
     assert (
-        cli("fit", shared_cache, "--folds", 3, "--head", "svm-linear", "--head", "ecoc", "--search", "--out", out).code
+        cli("fit", shared_cache, "--folds", 2, "--head", "svm-linear", "--head", "ecoc", "--search", "--out", out).code
         == 0
     )
     model = load_model(out)

@@ -16,12 +16,12 @@ from fusionfer.training import train
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A network that was trained for one epoch on drawn faces, and scored on test: (result, folder)."""
-    drawn = generate_faces(n_identities=9, takes=1, size=32, seed=0)
+    drawn = generate_faces(n_identities=3, takes=1, size=32, seed=0)
     persons = {str(name): k for k, name in enumerate(np.unique(drawn.groups))}
-    splits = np.array([["train", "validation", "test"][persons[str(group)] // 3] for group in drawn.groups])
+    splits = np.array([["train", "validation", "test"][persons[str(group)]] for group in drawn.groups])
     faces = type(drawn)(drawn.ids, drawn.keys, drawn.source, drawn.labels, splits, drawn.groups)
     folder = tmp_path_factory.mktemp("trained") / "drawn"
-    keys = {"size": 36, "crop": 32, "stem": "standard", "epochs": 1, "warmup": 0, "tta": "none", "batch_size": 21}
+    keys = {"size": 36, "crop": 32, "stem": "standard", "epochs": 1, "warmup": 0, "tta": "none", "batch_size": 7}
     return train(faces, "mobilenet_v2", out=folder, score_test=True, **keys), folder
 
 
@@ -83,5 +83,16 @@ def test_what_is_refused(trained, tmp_path, shared_cache):
     (begun / "history.csv").write_text("epoch\n1\n")
     (begun / "test.csv").write_text("id,label,sha256,a,b\nx,a,,0.1\n")
     with pytest.raises(DataError, match=r"resnet34-sgdm cannot be read.*Run fusionfer train again"):
+        report_run(begun.parent, tmp_path / "r")
+    (begun / "test.csv").write_text("id,label,sha256,a,b\nx,a,,0.1,0.9\n")
+    names = "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy\n"
+    damaged = {"epoch\n1\n": "no train_loss", f"{names}1,2\n": "NoneType", f"{names}1,2,3,4,5,6\n": "list"}
+    for history, reason in damaged.items():
+        (begun / "history.csv").write_text(history)
+        with pytest.raises(DataError, match=rf"cannot be read.*{reason}.*Run fusionfer train again"):
+            report_run(begun.parent, tmp_path / "r")
+    (begun / "history.csv").write_text(f"{names}1,2,3,4,5\n")
+    (begun / "settings.json").write_text("3")
+    with pytest.raises(DataError, match=r"cannot be read.*int.*Run fusionfer train again"):
         report_run(begun.parent, tmp_path / "r")
     assert not (tmp_path / "r").exists()

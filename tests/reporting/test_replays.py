@@ -73,5 +73,5 @@ def test_a_damaged_file_is_an_error_with_its_name(tmp_path, found, change):
 def test_its_data_and_copies_are_its_own(tmp_path, found):
     """Pictures or an audit beside it would be of other data."""
     (tmp_path / "replay.json").write_text(json.dumps(found))
-    with pytest.raises(DataError, match="leave --data and --audit out"):
+    with pytest.raises(DataError, match="leave --data, --audit and --split out"):
         report_run(tmp_path, tmp_path / "report", data=tmp_path)

@@ -29,15 +29,26 @@ def headings(page):
     return [section["title"] for section in json.loads((page.parent / "scores.json").read_text())["sections"]]
 
 
-def test_a_model_with_everything(shared_model, shared_cache, shared_faces, audit, tmp_path):
+@pytest.fixture(scope="module")
+def everything(shared_model, shared_cache, shared_faces, audit, tmp_path_factory):
+    """A function that writes the page of a model with cache, pictures and audit, and the first page that it wrote."""
+
+    def write():
+        folder = tmp_path_factory.mktemp("everything")
+        options = {"cache": shared_cache, "data": shared_faces, "audit": audit, "commands": ["fusionfer report x"]}
+        return report_run(shared_model, folder, **options)
+
+    return write, write()
+
+
+def test_a_model_with_everything(everything):
     """Data, audit, features, selection, scores, mistakes, provenance; the numbers are those of the model."""
-    page = report_run(
-        shared_model, tmp_path, cache=shared_cache, data=shared_faces, audit=audit, commands=["fusionfer report x"]
-    )
+    _, page = everything
+    folder = page.parent
     assert headings(page) == ["Data", "Audit", "Features", "Selection", "Scores", "Mistakes", "Provenance"]
     names = {"samples", "means", "folds", "confusion", "classes", "roc", "mistakes", "hardest"}
-    assert {path.stem for path in tmp_path.glob("*.png")} == names
-    found = json.loads((tmp_path / "scores.json").read_text())
+    assert {path.stem for path in folder.glob("*.png")} == names
+    found = json.loads((folder / "scores.json").read_text())
     scores = Scores.from_dict(found["scores"])
     assert scores.n == 28
     assert Scores.from_dict(found["clean"]).n == 27
@@ -55,12 +66,13 @@ def test_a_model_with_everything(shared_model, shared_cache, shared_faces, audit
     assert "How alike the blocks are" in text
 
 
-def test_the_same_run_gives_the_same_bytes(shared_model, shared_cache, shared_faces, tmp_path):
+def test_the_same_run_gives_the_same_bytes(everything):
     """Faces are drawn, intervals resampled: by seed."""
-    for name in ("a", "b"):
-        report_run(shared_model, tmp_path / name, cache=shared_cache, data=shared_faces)
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    write, first = everything
+    second = write()
+    assert second != first
+    for path in first.parent.iterdir():
+        assert path.read_bytes() == (second.parent / path.name).read_bytes(), path.name
 
 
 def test_a_model_alone(shared_model, tmp_path):
@@ -69,6 +81,13 @@ def test_a_model_alone(shared_model, tmp_path):
     assert headings(page) == ["Features", "Selection", "Provenance"]
     assert not (tmp_path / "confusion.png").exists()
     assert "scores" not in json.loads((tmp_path / "scores.json").read_text())
+
+
+def test_an_audit_without_features(shared_model, audit, tmp_path):
+    """What the audit found is shown where nothing is scored, too."""
+    page = report_run(shared_model, tmp_path, audit=audit)
+    assert headings(page) == ["Audit", "Features", "Selection", "Provenance"]
+    assert "faces: 84 samples" in page.read_text("utf-8")
 
 
 def test_without_pictures_and_audit(shared_model, shared_cache, tmp_path):
@@ -96,8 +115,9 @@ def test_what_is_refused(shared_model, shared_cache, tmp_path, shared_faces):
     """A folder that holds no run, pictures without scores, other pictures, no audit, a file in the way."""
     with pytest.raises(DataError, match=r"holds no run: neither model\.fusionfer, nor replay\.json, nor networks"):
         report_run(tmp_path, tmp_path / "r")
-    with pytest.raises(DataError, match="give --cache with --data"):
-        report_run(shared_model, tmp_path / "r", data=shared_faces)
+    for option in ({"data": shared_faces}, {"split": "train"}):
+        with pytest.raises(DataError, match="give --cache with --data, --split and --splits"):
+            report_run(shared_model, tmp_path / "r", **option)
     other = tmp_path / "faces" / "angry"
     other.mkdir(parents=True)
     (other / "x.png").write_bytes(next(shared_faces.rglob("*.png")).read_bytes())
@@ -119,6 +139,22 @@ def test_what_is_no_audit(tmp_path, text):
     path = tmp_path / "audit.json"
     path.write_text(text)
     with pytest.raises(DataError, match=r"audit\.json is no (JSON|audit)"):
+        read_audit(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("name", 3), ("n_samples", "many"), ("n_samples", float("nan")), ("persons", {"a": 3}), ("counts", {"a": [1]}),
+        ("leaked", {"test": 3}), ("blank", 3), ("unreadable", "x"), ("copies", [{"ids": ["a", "b"]}]),
+        ("near", [{"ids": ["a", "b"], "labels": [["x"], "y"], "splits": ["", ""]}]),
+    ],
+)  # fmt: skip
+def test_entries_of_another_form(audit, tmp_path, entry, value):
+    """Each entry that is shown is checked, and named."""
+    path = tmp_path / "audit.json"
+    path.write_text(json.dumps(json.loads(audit.read_text()) | {entry: value}))
+    with pytest.raises(DataError, match=f"audit.json is no audit: its {entry} must be of the form"):
         read_audit(path)
 
 

@@ -56,6 +56,13 @@ def test_verdicts(p_values, kept, rule, outcome, verdict):
     assert found["p"] == (None if p_values[0][0] is None else max(greater for greater, _ in p_values))
 
 
+def test_what_had_to_be_gained_is_said():
+    """With min_gain both verdicts about the hybrid name it."""
+    for p, words in [(0.01, "it beats every single block by more than 0.02 (p = 0.01"), (0.4, "by more than 0.02 has")]:
+        found = conclude(pairs((p, 1 - p)), "all", "all", test="t", rule="greater", alpha=0.05, min_gain=0.02)
+        assert words in found["verdict"]
+
+
 def test_one_block():
     """Nothing to say."""
     found = conclude([], None, "A", test="t", rule="greater", alpha=0.05)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -35,6 +36,17 @@ def test_the_best_is_compared_with_each_other(selectors):
         assert low <= pair["difference"] <= high
     p_values = [pair["two_sided"] for pair in found["heads"]]
     assert [pair["holm"] for pair in found["heads"]] == holm(p_values).tolist()
+
+
+def test_the_share_that_is_held_out_is_that_of_the_folds(two_blocks):
+    """Repeated folds hold out a quarter as often as one likes: the test goes by rows, not by the number of folds."""
+    X, y = two_blocks(2, 1)
+    cv = RepeatedStratifiedKFold(n_splits=4, n_repeats=3, random_state=0)
+    heads = {"bayes": GaussianNB(), "knn": KNeighborsClassifier()}
+    selectors = {name: HybridSelector(head, BLOCKS, cv=cv).fit(X, y) for name, head in heads.items()}
+    (pair,) = compare_winners(selectors, "bayes")["heads"]
+    one, two = (found.scores_[found.selected_] for found in selectors.values())
+    assert pair["two_sided"] == pytest.approx(corrected_resampled_t(one - two, 1 / 3).two_sided)
 
 
 def test_the_optimism_is_that_of_all_that_was_tried(selectors):

@@ -42,6 +42,13 @@ def test_the_sides_follow_the_mean():
     assert shifted.difference == pytest.approx(found.difference + 0.1)
 
 
+def test_no_side_is_ahead_of_a_mean_that_is_the_margin():
+    """Repetitions that differ much, and cancel out, speak for neither."""
+    found = combined_f_5x2([[0.1, 0.11], [-0.1, -0.11], [0.2, 0.21], [-0.2, -0.21], [0.0, 0.0]])
+    assert found.two_sided < 0.05
+    assert (found.greater, found.less) == (0.5, 0.5)
+
+
 def test_without_variance_there_is_no_test():
     """Both halves of every repetition agree: NaN."""
     assert math.isnan(combined_f_5x2(np.full((5, 2), 0.1)).two_sided)

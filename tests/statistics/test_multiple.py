@@ -8,12 +8,11 @@ from fusionfer.exceptions import DataError
 from fusionfer.statistics import holm, intersection_union
 
 
-@pytest.mark.parametrize("m", [1, 2, 7])
+@pytest.mark.parametrize("m", [1, 2, 7, 30])
 def test_holm_is_that_of_statsmodels(m):
     """In the order in which they came, never above 1."""
-    for seed in range(5):
-        p = np.random.default_rng(seed).random(m) ** 3
-        assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    p = np.random.default_rng(m).random(m) ** 3
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 def test_intersection_union():
