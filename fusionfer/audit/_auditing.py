@@ -79,6 +79,8 @@ class Audit:
         too (train for validation, both for test): those that make figures too good.
     leaked_exact : dict of str to tuple of str
         Those of them that have an exact copy there.
+    sought_near : bool
+        Whether near copies were looked for; if not, `near` is empty, and null in `describe`.
     unreadable : tuple of (str, str)
         Id and reason of those that cannot be read, and of those that the reader left out.
     """
@@ -93,6 +95,7 @@ class Audit:
     unreadable: tuple[tuple[str, str], ...]
     near: tuple[Copies, ...] = ()
     leaked_exact: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    sought_near: bool = True
 
     @property
     def leaks(self) -> bool:
@@ -111,6 +114,7 @@ class Audit:
 
     def describe(self) -> dict[str, Any]:
         """All of it, as JSON knows it."""
+        near = [one.describe() | {"changes": list(one.changes)} for one in self.near]
         return {
             "name": self.name,
             "n_samples": self.n_samples,
@@ -120,7 +124,7 @@ class Audit:
             "leaked": {split: list(ids) for split, ids in self.leaked.items()},
             "leaked_exact": {split: list(ids) for split, ids in self.leaked_exact.items()},
             "copies": [one.describe() for one in self.copies],
-            "near": [one.describe() | {"changes": list(one.changes)} for one in self.near],
+            "near": near if self.sought_near else None,
             "persons": self.persons,
             "blank": list(self.blank),
             "unreadable": [{"id": one, "reason": reason} for one, reason in self.unreadable],
@@ -171,6 +175,7 @@ def audit(faces: FaceSet, progress: Progress | None = None, *, near: bool = True
         unreadable=(*faces.skipped, *((str(faces.ids[i]), reason) for i, reason in looks.unreadable)),
         near=tuple(_sorted([_described(faces, rows, changes) for rows, changes in alike])),
         leaked_exact=_leaked(faces, copies),
+        sought_near=near,
     )
 
 

@@ -83,11 +83,12 @@ def test_a_near_group_holds_exact_copies_and_leaks(people):
 
 
 def test_near_is_only_looked_for_where_asked(people):
-    """near=False finds exact copies alone."""
+    """near=False finds exact copies alone, and says that nothing else was looked for."""
     pictures = [*people[:3], people[0], warped(people[1], 2, 2)]
     found = audited(pictures, near=False)
     assert [one.ids for one in found.copies] == [("0", "3")]
-    assert found.near == ()
+    assert (found.near, found.describe()["near"]) == ((), None)
+    assert audited(pictures[3:4]).describe()["near"] == []
 
 
 def test_size_and_format_of_files_do_not_count(people):
