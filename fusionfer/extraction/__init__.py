@@ -1,5 +1,6 @@
 """One pass over the images feeds every backbone (torch)."""
 
+from fusionfer.extraction._arrays import ArrayForward
 from fusionfer.extraction._batch_size import AUTO, BATCH_SIZE
 from fusionfer.extraction._extract import ExtractionReport, extract, extract_to_cache
 from fusionfer.extraction._forward import compute_features, find_device
@@ -11,6 +12,7 @@ from fusionfer.extraction._sharding import Shard
 __all__ = [
     "AUTO",
     "BATCH_SIZE",
+    "ArrayForward",
     "ExtractionReport",
     "Rank",
     "RecordedNetwork",

@@ -108,6 +108,11 @@ class Buffers:
         for staging in self._staged:
             staging.put(pixels, j)
 
+    def blank(self, j: int) -> None:
+        """Leave position `j` without a picture: its tensors are zero."""
+        for staging in self._staged:
+            staging.blank(j)
+
     def decode(self, faces: FaceSet, digests: np.ndarray | None, wanted: np.ndarray, start: int) -> dict[int, str]:
         """Decode the batch of rows that begins at `start`; the rows that are not wanted, or fail, are zero.
 
@@ -142,8 +147,7 @@ class Buffers:
                 except ImageError as error:
                     failed[j] = str(error)
             if not done:
-                for staging in self._staged:
-                    staging.blank(j)
+                self.blank(j)
         return failed
 
     def on_device(self) -> list[torch.Tensor]:

@@ -2,7 +2,7 @@
 
 from fusionfer.images._augmented import Augmentation
 from fusionfer.images._ceiling import CopiesCeiling, VoteCeiling, copies_ceiling, label_ceiling
-from fusionfer.images._decoding import MAX_PIXELS, decode_image
+from fusionfer.images._decoding import DECODER, MAX_PIXELS, decode_image
 from fusionfer.images._faceset import SPLITS, FaceSet
 from fusionfer.images._ferplus import FerPlus, read_ferplus, relabel_ferplus
 from fusionfer.images._generated import generate_faces
@@ -15,6 +15,7 @@ from fusionfer.images._split_file import SplitFile, read_split_file, write_split
 from fusionfer.images._splitting import split_faces
 
 __all__ = [
+    "DECODER",
     "MAX_PIXELS",
     "SPLITS",
     "TARGETS",
