@@ -40,7 +40,7 @@ class Asked:
     options: dict[str, Any] = field(default_factory=dict)
     cache: str = ""
     faces: Callable[[], FaceSet] | None = None
-    begin_with: str = ""  # the stand-in that a network begins with
+    begin_with: tuple[str, ...] = ()  # the stand-ins that networks begin with
 
 
 def persons() -> FaceSet:
@@ -50,6 +50,12 @@ def persons() -> FaceSet:
 
 AT_48 = {"features.size": 48}
 BOTH = AT_48 | {"features.backbones": ["resnet34", "resnet50"]}
+FINE_TUNING = {
+    "size": 48, "epochs": 40, "batch_size": 32, "rotation": 0, "shift": 0, "flip": 0, "precision": "bf16-mixed",
+}  # fmt: skip
+BOTH_TRAINED = {
+    "features.weights": "trained", "network.recipe": "singh-mandloi-2025", "network.optimizers": ["adam"],
+}  # fmt: skip
 RUNS = (
     Asked("Singh and Mandloi: features before the last layer", "singh-mandloi-2025",
           BOTH | {"features.level": "penultimate"}, options={"repeats": 3}, cache="copies"),
@@ -60,8 +66,9 @@ RUNS = (
           cache="known"),
     Asked("Singh and Mandloi: a network trained on the split", "singh-mandloi-2025",
           {"network.recipe": "singh-mandloi-2025", "network.networks": ["resnet34"], "network.optimizers": ["adam"]},
-          training={"size": 48, "epochs": 8, "batch_size": 32, "rotation": 0, "shift": 0, "flip": 0},
-          options={"limit": 300}, begin_with="resnet34"),
+          training=FINE_TUNING, options={"limit": 300}, begin_with=("resnet34",)),
+    Asked("Singh and Mandloi: both networks trained, ECOC on their last layers", "singh-mandloi-2025",
+          BOTH_TRAINED, training=FINE_TUNING, options={"limit": 300}, begin_with=("resnet34", "resnet50")),
     Asked("Several levels and boosting", "multilevel-xgb", AT_48, options={"repeats": 3, "limit": 4000}, cache="multi"),
     Asked("FER-2013, PrivateTest", "fer2013/private-test", BOTH, cache="released"),
     Asked("FER-2013, PrivateTest without copies", "fer2013/private-test-clean", BOTH, cache="released"),
@@ -85,7 +92,8 @@ def run(asked: Asked, options: argparse.Namespace) -> dict[str, Any]:
     training = dict(asked.training)
     features: dict[str, Any] = {}
     if asked.begin_with:
-        training["weights"] = str(options.weights / f"{asked.begin_with}-fer2013-48.safetensors")
+        stand_ins = {name: options.weights / f"{name}-fer2013-48.safetensors" for name in asked.begin_with}
+        training["weights"] = ",".join(f"{name}={path}" for name, path in stand_ins.items())
         features["known"] = ["train"]
     elif not protocol.network.recipe:
         names = asked.changes.get("features.backbones", protocol.features.backbones)

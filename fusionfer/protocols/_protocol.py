@@ -16,6 +16,9 @@ __all__ = ["PROTOCOLS", "VERSION", "Protocol", "change_protocol", "idle_keys", "
 
 VERSION = 1
 
+#: ``features.weights`` of backbones that each run trains on its own training faces.
+TRAINED = "trained"
+
 #: In the order of the page: the papers', then those of data sets.
 PROTOCOLS = (
     "singh-mandloi-2025",
@@ -100,7 +103,9 @@ class FeatureBlocks:
     backbones: tuple[str, ...] = _names(("resnet34", "resnet50"), "backbones")
     level: str = _text("penultimate", "penultimate, multi, logits or a node")
     size: int = _number(0, 0, 4096, "side of the pictures in pixels; 0: the backbones' own")
-    weights: str = _text("imagenet", "imagenet or none; --weights names files")
+    weights: str = _text(
+        "imagenet", "imagenet, none, or trained (in each run, by network.recipe); --weights names files"
+    )
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Network:
-    """A network that is trained end to end, in the place of features and a head."""
+    """Networks that are trained: in the place of features and a head, or (features.weights) to give the features."""
 
     recipe: str = _text("", "recipe of fusionfer train; none: features and a head")
     networks: tuple[str, ...] = _names((), "networks; none: the recipe's")
@@ -157,6 +162,11 @@ class Protocol:
     network: Network = field(default_factory=Network)
     choice: Choice = field(default_factory=Choice)
     score: Scoring = field(default_factory=Scoring)
+
+    @property
+    def ends_in_head(self) -> bool:
+        """Whether a head on features is scored: of weights as they are, or as each run trains them."""
+        return not self.network.recipe or self.features.weights == TRAINED
 
     def describe(self) -> dict[str, Any]:
         """Return everything as JSON knows it."""
@@ -299,6 +309,8 @@ def _contradictions(made: Protocol) -> list[str]:
         found.append("split.groups = 'ignore' is for splits that are drawn")
     if made.cleaning.copies == "apart" and made.split.groups == "ignore":
         found.append("cleaning.copies = 'apart' needs split.groups = 'respect', which keeps copies together")
+    if made.features.weights == TRAINED and not made.network.recipe:
+        found.append(f"features.weights = '{TRAINED}' needs network.recipe, by which they are trained")
     if made.network.recipe and made.split.how == "folds":
         found.append("a network is not trained in folds")
     for key, name in [("augmentation.recipe", made.augmentation.recipe), ("network.recipe", made.network.recipe)]:
@@ -310,9 +322,13 @@ def _contradictions(made: Protocol) -> list[str]:
 def idle_keys(protocol: Protocol, keys: Iterable[str]) -> dict[str, str]:
     """Return those of `keys` that decide nothing in `protocol`, each with what they are for."""
     network, how = bool(protocol.network.recipe), protocol.split.how
+    no_head = "" if protocol.ends_in_head else "is for protocols of features and a head"
+    both = network and protocol.ends_in_head
     unused = {
-        "features.": "is for protocols of features and a head" if network else "",
-        "head.": "is for protocols of features and a head" if network else "",
+        "features.size": "is the networks' (size, of their recipe)" if both else no_head,
+        "features.": no_head,
+        "head.": no_head,
+        "network.networks": "is features.backbones where features come from trained networks" if both else "",
         "network.": "" if network else "is for protocols with network.recipe",
         "split.train": "" if how == "released" else "is for split.how = 'released'",
         "split.test": "" if how == "released" else "is for split.how = 'released'",

@@ -20,7 +20,8 @@ from fusionfer.protocols._causes import Step, steps_to_honest
 from fusionfer.protocols._extracting import extract_once
 from fusionfer.protocols._material import Material, look_for_copies, read_material
 from fusionfer.protocols._protocol import Protocol, change_protocol, idle_keys, read_protocol
-from fusionfer.protocols._scoring import Outcome, check_network, run_head, run_network
+from fusionfer.protocols._scoring import Outcome, check_network, run_head, run_network, run_trained_features
+from fusionfer.training import read_recipe
 
 __all__ = ["Replay", "Result", "replay"]
 
@@ -212,7 +213,7 @@ def replay(
         make_head(asked.head.name)  # a wrong name should not come out after hours of extraction
     used = asked.features.weights if weights is None else weights
     if asked.network.recipe:  # what its networks begin with
-        used = str(training.get("weights", "none"))
+        used = list(read_recipe(asked.network.recipe, **training).weights_by_network().values())
     material = read_material(
         asked, data, labels=labels, weights=used, known=known, limit=limit, seed=seed, progress=progress
     )
@@ -240,8 +241,9 @@ def replay(
                 outcomes.append(run_head(step.protocol, features, arranged, one, progress))
             else:
                 where = Path(out) / "networks" / f"{number}-{one}-{_named_by(step.protocol, arranged, training)}"
+                run = run_trained_features if asked.ends_in_head else run_network
                 outcomes.append(
-                    run_network(
+                    run(
                         step.protocol, arranged, one, out=where, overrides=training, device=device, progress=progress,
                         say=say,
                     )
@@ -299,9 +301,16 @@ def _reduced(
     if weights is not None and not asked.network.recipe:
         said.append("other weights")
     for key, value in training.items():
-        is_file = isinstance(value, str) and Path(value).is_file()
-        said.append(f"{key} = {Path(value).name if is_file else value!r}")
+        said.append(f"{key} = {_without_folders(value)!r}")
     return tuple(said)
+
+
+def _without_folders(value: Any) -> Any:
+    """Return a text with its paths as names of files: "resnet34=/a/b.safetensors" as "resnet34=b.safetensors"."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.rpartition("=") for part in value.split(",")]
+    return ",".join(head + equals + (Path(path).name if Path(path).is_file() else path) for head, equals, path in parts)
 
 
 def _write(folder: Path, found: Replay) -> None:

@@ -11,15 +11,16 @@ import numpy as np
 
 from fusionfer.evaluation import evaluate
 from fusionfer.exceptions import DataError
+from fusionfer.extraction import extract
 from fusionfer.features import Features
 from fusionfer.fitting import fit
 from fusionfer.fusion import BlockScaler
 from fusionfer.heads import make_head
-from fusionfer.images import FaceSet
+from fusionfer.images import FaceSet, split_faces
 from fusionfer.metrics import Scores, score
 from fusionfer.protocols._protocol import Protocol
 
-__all__ = ["Outcome", "check_network", "run_head", "run_network"]
+__all__ = ["Outcome", "check_network", "run_head", "run_network", "run_trained_features"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -61,17 +62,23 @@ def run_head(
         rows = features.take([place[name] for name in faces.ids.tolist()])
         # The arrangement has settled what the weights may know; fit would refuse what a protocol says to keep.
         rows = replace(rows, y=faces.labels, splits=faces.splits, groups=faces.groups, provenance={}, notes=())
-        if protocol.choice.by == "test":
-            told.append(_chosen_by_test(protocol, rows, seed))
-        else:
-            found = fit(rows, protocol.head.name, cv=_folds(rows), random_state=seed, progress=progress)
-            judged = evaluate(rows, found.model, protocol.score.on)
-            told.append((judged.y_true, judged.y_pred, found.selector.selected_))
+        told.append(_fitted(protocol, rows, seed, progress))
     classes = sorted({str(label) for faces in arranged for label in faces.classes})
     y_true, y_pred = (np.concatenate([one[i] for one in told]) for i in (0, 1))
     names = [one[2] for one in told]
     n_train = round(float(np.mean([np.sum(faces.splits == "train") for faces in arranged])))
     return Outcome(score(y_true, y_pred, classes=classes), n_train, max(sorted(set(names)), key=names.count))
+
+
+def _fitted(
+    protocol: Protocol, rows: Features, seed: int, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return labels and predictions of the scored rows, and the blocks that were chosen."""
+    if protocol.choice.by == "test":
+        return _chosen_by_test(protocol, rows, seed)
+    found = fit(rows, protocol.head.name, cv=_folds(rows), random_state=seed, progress=progress)
+    judged = evaluate(rows, found.model, protocol.score.on)
+    return judged.y_true, judged.y_pred, found.selector.selected_
 
 
 def _folds(rows: Features) -> int:
@@ -118,7 +125,15 @@ def check_network(protocol: Protocol, overrides: Mapping[str, Any]) -> None:
     recipe = read_recipe(protocol.network.recipe, **overrides)
     networks = protocol.network.networks or recipe.networks
     optimizers = protocol.network.optimizers or recipe.optimizers
-    if len(networks) * len(optimizers) > 1 and not recipe.average:
+    if protocol.ends_in_head:
+        make_head(protocol.head.name)
+        if len(optimizers) > 1:
+            msg = (
+                f"The protocol {protocol.name} takes features from networks that are trained with "
+                f"{' and '.join(optimizers)}: name one by network.optimizers."
+            )
+            raise DataError(msg)
+    elif len(networks) * len(optimizers) > 1 and not recipe.average:
         msg = (
             f"The protocol {protocol.name} trains {' and '.join(networks)} with {' and '.join(optimizers)}, and its "
             "recipe does not average: which figure is the protocol's? Name one by network.networks and "
@@ -159,3 +174,53 @@ def run_network(
         files = [one.checkpoint for one in result.networks if one.checkpoint is not None]
         scores = evaluate_networks(shown, files, "train", device=device, progress=progress).evaluation.scores
     return Outcome(scores, int(np.sum(faces.splits == "train")), last.name)
+
+
+def run_trained_features(
+    protocol: Protocol,
+    arranged: Sequence[FaceSet],
+    seed: int,
+    *,
+    out: Path,
+    overrides: Mapping[str, Any],
+    device: str = "auto",
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Train the backbones on the arranged faces, take their features, fit the head and score it.
+
+    With ``choice.by = "test"`` the test faces decide which epoch is best and which blocks are kept. Else a tenth of the
+    training faces, persons undivided, does both: folds of faces that the networks have learned would show nothing.
+    """
+    from fusionfer.training import train
+
+    (faces,) = arranged
+    by_test = protocol.choice.by == "test"
+    if by_test:
+        shown = replace(faces, splits=np.where(faces.splits == "test", "validation", "train"))
+    else:
+        faces = shown = _held_out(faces, seed)
+    overrides = {**overrides, "average": False}
+    result = train(
+        shown, protocol.features.backbones, protocol.network.recipe, optimizer=protocol.network.optimizers or None,
+        out=out, seed=seed, device=device, progress=progress, say=say, **overrides,
+    )  # fmt: skip
+    pairs = zip(protocol.features.backbones, result.networks, strict=True)
+    features = extract(
+        faces, protocol.features.backbones, protocol.features.level, cache=out / "cache",
+        weights={name: str(one.checkpoint) for name, one in pairs}, device=device, progress=progress,
+    )  # fmt: skip
+    if by_test:  # what the weights know is what the protocol says to keep
+        features = replace(features, provenance={}, notes=())
+    y_true, y_pred, chosen = _fitted(protocol, features, seed, progress)
+    classes = list(features.classes)
+    return Outcome(score(y_true, y_pred, classes=classes), int(np.sum(faces.splits == "train")), chosen)
+
+
+def _held_out(faces: FaceSet, seed: int) -> FaceSet:
+    """Return the faces with a tenth of the training faces, per label and persons undivided, as "validation"."""
+    trains = np.flatnonzero(faces.splits == "train")
+    drawn = split_faces(faces.take(trains), "90/10", seed, override=True)
+    splits = faces.splits.astype("<U10")
+    splits[trains[np.isin(faces.ids[trains], drawn.ids[drawn.splits == "test"])]] = "validation"
+    return replace(faces, splits=splits)

@@ -72,7 +72,7 @@ class Recipe:
     # What is trained
     networks: tuple[str, ...] = _list(("resnet50",), "networks that are trained if none is named")
     optimizers: tuple[str, ...] = _list(("sgdm",), "optimizers that are used if none is named", OPTIMIZERS)
-    weights: str = _text("none", "weights to begin with: none, imagenet or a path")
+    weights: str = _text("none", "weights to begin with: none, imagenet or a path; or NETWORK=PATH,NETWORK=PATH")
     stem: str = _choice("standard", ("standard", "small"), "first layers; small: 3 x 3, stride 1, no pooling")
     freeze: tuple[str, ...] = _list((), "parts of the network that are not trained; backbone: all but what is new")
     options: dict[str, Any] = field(default_factory=dict, metadata={"what": "options of the network (a table)"})
@@ -126,6 +126,18 @@ class Recipe:
         if optimizer not in OPTIMIZERS:
             raise unknown_name("optimizer", optimizer, OPTIMIZERS)
         return getattr(self, optimizer)
+
+    def weights_by_network(self) -> dict[str, str]:
+        """Return network -> what it begins with; "" stands for all, where none is named."""
+        parts = [part.strip().partition("=") for part in self.weights.split(",")]
+        if all(equals and "/" not in name for name, equals, _ in parts):
+            return {name: weights for name, _, weights in parts}
+        return {"": self.weights}
+
+    def weights_of(self, network: str) -> str:
+        """Return what a network begins with; random weights ("none") where only others are named."""
+        given = self.weights_by_network()
+        return given.get(network, given.get("", "none"))
 
     def describe(self) -> dict[str, Any]:
         """Return everything as JSON knows it; `read_recipe` understands it."""

@@ -14,7 +14,7 @@ import torch
 from torch import distributed
 
 from fusionfer.ensembles import average, find_weights
-from fusionfer.exceptions import ExtractionInterrupted, ModelError
+from fusionfer.exceptions import ExtractionInterrupted, ModelError, unknown_name
 from fusionfer.extraction import find_device
 from fusionfer.images import FaceSet, SoftLabels
 from fusionfer.networks import get_architecture, network_preprocess
@@ -130,6 +130,9 @@ def train(
     networks = _names(network) or chosen.networks
     optimizers = _names(optimizer) or chosen.optimizers
     settled = {name: _settled(chosen, name) for name in networks}
+    for name in chosen.weights_by_network():
+        if name and name not in networks:
+            raise unknown_name("network with weights", name, networks, plural="networks of this training")
     for one in optimizers:
         chosen.settings(one)
     where, device_ = Path(out), find_device(device)
@@ -205,7 +208,7 @@ def _settled(recipe: Recipe, network: str) -> Recipe:
     preprocess = network_preprocess(network, recipe.size or None)
     settled = replace(
         recipe, size=preprocess.size, crop=recipe.crop or preprocess.size,
-        mean=recipe.mean or preprocess.mean, std=recipe.std or preprocess.std,
+        mean=recipe.mean or preprocess.mean, std=recipe.std or preprocess.std, weights=recipe.weights_of(network),
     )  # fmt: skip
     if settled.crop > settled.size or (architecture.composed and settled.crop < settled.size):
         allowed = f"{settled.size}" if architecture.composed else f"at most {settled.size}"

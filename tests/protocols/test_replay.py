@@ -9,6 +9,7 @@ import pytest
 
 from fusionfer.cache import CacheFolder, read_feature_file
 from fusionfer.exceptions import DataError, FusionferWarning, UnknownNameError
+from fusionfer.features import Features
 from fusionfer.images import generate_faces
 from fusionfer.protocols import Protocol, change_protocol, read_protocol, replay, replay_table
 
@@ -227,6 +228,32 @@ def test_a_network_chosen_by_the_test_uses_it_as_validation(persons, tmp_path):
     assert folders == [f"{number}-0" for number in range(len(found.results))]
 
 
+def test_features_of_networks_that_each_run_trains(persons, tmp_path):
+    """Trained, extracted, fitted: as it is by the test faces alone, honestly by a tenth that nothing was trained on."""
+    faces = replace(persons.take(np.r_[:42, 63:84]), groups=None)
+    changes = {
+        "features.weights": "trained", "features.backbones": ["resnet34"], "features.level": "logits",
+        "head.name": "softmax", "network.recipe": "fer", "network.optimizers": ["sgdm"], "choice.by": "test",
+        "cleaning.copies": "apart",
+    }  # fmt: skip
+    training = {"epochs": 1, "size": 32, "crop": 32, "stem": "standard", "batch_size": 16, "tta": "none", "warmup": 0}
+    found = replay(
+        Protocol("mine"), faces, beside="honest", cache=tmp_path / "cache", out=tmp_path / "out", changes=changes,
+        training=training,
+    )  # fmt: skip
+    assert [result.cause for result in found.results] == ["", "selection on the test faces"]
+    as_is, honest = (result.outcome for result in found.results)
+    n_test = int(np.sum(faces.splits == "test"))
+    n_train = len(faces) - n_test
+    assert (as_is.n_train, as_is.scores.n, as_is.chosen) == (n_train, n_test, "resnet34:logits")
+    assert honest.scores.n == n_test
+    assert 0.8 * n_train < honest.n_train < n_train
+    for number, blocks in enumerate(sorted((tmp_path / "out" / "networks").iterdir())):
+        stored = Features.read(blocks / "cache")
+        assert stored.X.shape == (len(faces), 7)
+        assert stored.seen()["resnet34:logits"].sum() == (as_is, honest)[number].n_train
+
+
 def test_votes_tell_how_often_annotators_agree(persons, cache, tmp_path):
     """Of the faces that are scored, and of no others; changed copies have no votes."""
     faces = replace(persons, ids=[f"fer2013:{row}" for row in range(len(persons))])
@@ -280,3 +307,17 @@ def test_networks_have_one_figure_and_weights_of_their_recipe(persons, tmp_path)
     protocol = change_protocol(read_protocol("malik-2025"), {"network.optimizers": ["adam", "sgdm"]})
     with pytest.raises(DataError, match="which figure is the protocol's"):
         replay(protocol, persons, cache=tmp_path / "cache", out=tmp_path / "out")
+    both = {"network.recipe": "fer", "features.weights": "trained"}
+    with pytest.raises(DataError, match="name one by network.optimizers"):
+        changes = {**both, "network.optimizers": ["adam", "sgdm"]}
+        replay(Protocol("mine"), persons, cache=tmp_path / "cache", out=tmp_path / "out", changes=changes)
+    for key, value, why in [
+        ("features.size", 48, "is the networks'"),
+        ("network.networks", ["resnet34"], "is features.backbones"),
+    ]:
+        with pytest.raises(DataError, match=f"{key} {why}"):
+            replay(
+                Protocol("mine"), persons, cache=tmp_path / "cache", out=tmp_path / "out", changes={**both, key: value}
+            )
+    with pytest.raises(DataError, match="features.weights = 'trained' needs network.recipe"):
+        change_protocol(Protocol("mine"), {"features.weights": "trained"})

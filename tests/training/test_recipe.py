@@ -111,6 +111,21 @@ def test_overrides():
         read_recipe("fer", name="mine")
 
 
+@pytest.mark.parametrize(
+    ("weights", "resnet34", "resnet50"),
+    [
+        ("none", "none", "none"),
+        ("a/b=c,d.pth", "a/b=c,d.pth", "a/b=c,d.pth"),
+        ("resnet34=x/a=b.pth, resnet50=imagenet", "x/a=b.pth", "imagenet"),
+        ("resnet50=b.pth", "none", "b.pth"),
+    ],
+)
+def test_weights_may_be_named_for_each_network(weights, resnet34, resnet50):
+    """One for all, or NETWORK=WEIGHTS for each; a path may hold commas and equals signs behind a slash."""
+    recipe = read_recipe("fer", weights=weights)
+    assert (recipe.weights_of("resnet34"), recipe.weights_of("resnet50")) == (resnet34, resnet50)
+
+
 def test_texts_of_the_command_line():
     """TOML where it is TOML, a plain text where it is not."""
     assert [as_value(t) for t in ("3", "0.5", "true", "[1, 2]", "cosine", "a/b.pth", "1e-4")] == [

@@ -261,6 +261,8 @@ def test_what_is_wrong_is_said_before_anything_is_decoded(faces, quick_keys, tmp
 
     with pytest.raises(UnknownNameError, match="Did you mean 'resnet50v2'"):
         attempt("resnet50_v2")
+    with pytest.raises(UnknownNameError, match="Unknown network with weights 'resnet34'.*: mobilenet_v2"):
+        attempt(weights="resnet34=a.safetensors")
     with pytest.raises(UnknownNameError, match="Unknown optimizer 'adamw'"):
         attempt(optimizer="adamw")
     with pytest.raises(ModelError, match="resnet50v2 is built for pictures of 36 pixels: crop must be 36, got 32"):
