@@ -17,8 +17,8 @@ $(STAMP): constraints.txt setup.cfg pyproject.toml
 demo: $(STAMP) ## install into .venv and run the whole main job on generated faces
 	$(BIN)/fusionfer demo
 
-test: $(STAMP) ## install into .venv and run the tests
-	$(BIN)/python -m pytest
+test: $(STAMP) ## install into .venv and run the tests, on up to four cores
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: test ## the tests, then ruff and mypy
 	$(BIN)/ruff check .

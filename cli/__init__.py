@@ -21,10 +21,13 @@ from .check_claims import check_claims
 from .demo import demo
 from .eda import eda
 from .evaluate import evaluate
+from .explain import explain
+from .export import export
 from .extract import extract
 from .fit import fit
 from .heads import heads
 from .info import info
+from .live import live
 from .predict import predict
 from .replay import replay
 from .report import report
@@ -59,7 +62,8 @@ def cli() -> None:
 
 
 for command in (
-    demo, eda, audit, extract, train, heads, fit, evaluate, report, predict, replay, check_claims, info, cache,
+    demo, eda, audit, extract, train, heads, fit, evaluate, report, predict, live, explain, export, replay,
+    check_claims, info, cache,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     metavar="PNG",
     help="Draw the worst groups of copies: across splits, with several labels, the largest.",
 )
+@click.option(
+    "--detector",
+    metavar="haar|yunet=PATH",
+    help="List pictures in which no face is found. Detectors miss faces too: see them as questions.",
+)
 @click.option("--show", default=10, show_default=True, type=click.IntRange(0), help="Groups of copies that are listed.")
 @click.option("--strict", is_flag=True, help="Exit with 4 if a picture or a person stands in more than one split.")
 @click.option(
@@ -72,6 +77,7 @@ def audit(
     group_column: str | None,
     allow_outside_root: bool,
     near: bool,
+    detector: str | None,
     sheet: Path | None,
     show: int,
     strict: bool,
@@ -96,6 +102,7 @@ def audit(
       fusionfer audit fer2013.zip --sheet copies.png
       fusionfer audit faces/ --strict --no-near
       fusionfer audit faces/ --json > audit.json
+      fusionfer audit faces/ --detector haar
       fusionfer audit fer2013.zip --clean clean.csv
       fusionfer audit faces/ --clean clean.csv --split 70/30
       fusionfer audit fer2013.zip --votes fer2013new.csv --features features_cache/fer2013
@@ -123,7 +130,7 @@ def audit(
         click.echo(f"fusionfer: {note}", err=True)
     questions = read_questions(faces, **asked)
     with progress_bar(quiet) as progress:
-        found = find(faces, progress=progress, near=near)
+        found = find(faces, progress=progress, near=near, detector=detector)
         labelled = judge_labels(faces, found, questions, seed=seed, progress=progress)
     # Printed before anything is written: what fails then loses nothing of minutes.
     if as_json:
@@ -171,7 +178,11 @@ def _print(found: Audit, show: int, near: bool) -> None:
             rows.append(["  by equal pixels", "", f"{len(found.leaked_exact.get(split, ())):,}"])
     rows.append(["blank pictures", "", f"{len(found.blank):,}"])
     rows.append(["unreadable pictures", "", f"{len(found.unreadable):,}"])
+    if found.faceless is not None:
+        rows.append(["pictures without a face", "", f"{len(found.faceless):,}"])
     print_table(["found", "groups", "samples"], rows)
+    if found.faceless and show:
+        print_table(["no face found in"], [[name] for name in found.faceless[:show]])
     for name, groups in (("copies", found.copies), ("near copies", found.near)):
         if groups and show:
             changes = ["changes"] if name != "copies" else []

@@ -11,6 +11,7 @@ from .options import (
     classes_option,
     device_option,
     engine_option,
+    faces_options,
     labels_option,
     lock_option,
     manifest_options,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from fusionfer.extraction import Team
 
 SKIPS_SHOWN = 1000
+FACE_SIZE = 224  # of the faces that are cut out, where --size says nothing
 
 
 class _BatchSize(click.ParamType):
@@ -80,6 +82,7 @@ class _BatchSize(click.ParamType):
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder to keep features in.  [default: features_cache/<names of DATA and --labels>]",
 )
+@faces_options
 @click.option("--split", help="Draw a split per label where the data bring none: 70/30, 80/20, 70/15/15.")
 @splits_option
 @labels_option
@@ -128,6 +131,11 @@ def extract(
     weights: tuple[str, ...],
     size: int | None,
     cache: Path | None,
+    mode: str | None,
+    photometric: str | None,
+    margin: float | None,
+    detector: str | None,
+    several: str,
     split: str | None,
     split_file: Path | None,
     labels: Path | None,
@@ -163,14 +171,23 @@ def extract(
       fusionfer extract fer2013.zip --size 48 --weights resnet34=r34.safetensors --weights resnet50=r50.pth
       fusionfer extract fer2013.zip --labels fer2013new.csv --classes contempt=
       fusionfer extract fer2013.zip --splits clean.csv
+      fusionfer extract photos/ --faces align --photometric clahe
       fusionfer extract fer2013.zip --device cuda --precision bf16 --batch-size auto
     """
     from fusionfer.extraction import extract_to_cache
+    from fusionfer.faces import FacePreparation, prepare_faces
     from fusionfer.images import parse_classes, read_faces, read_split_file
 
     if split is not None and split_file is not None:
         msg = "--split draws splits, and --splits takes them from a file: give one of both."
         raise click.UsageError(msg)
+    if mode in (None, "none") and (detector is not None or margin is not None or several != "largest"):
+        msg = "--detector, --margin and --several say how faces are cut out: give --faces detect or align too."
+        raise click.UsageError(msg)
+    preparation = FacePreparation(
+        mode or "none", photometric or "none", detector or "haar", margin or 0.0,
+        FACE_SIZE if size is None or mode in (None, "none") else size,
+    )  # fmt: skip
     wanted = None if split_file is None else read_split_file(split_file)
     faces = read_faces(
         data,
@@ -188,6 +205,16 @@ def extract(
     )
     if wanted is not None:
         faces = wanted.apply(faces)
+    if preparation.changes:
+        with progress_bar(quiet) as progress:
+            faces = prepare_faces(faces, preparation, several=several, on_error=on_error, progress=progress)
+        if not len(faces):
+            for sample, reason in faces.skipped[:SKIPS_SHOWN]:
+                click.echo(f"fusionfer: skipped {sample}: {as_options(reason)}", err=True)
+            click.echo(
+                f"fusionfer: no face was found in {len(faces.skipped)} pictures, so nothing is extracted.", err=True
+            )
+            return 3
     for note in faces.notes if team is None or team.first else ():
         click.echo(f"fusionfer: {note}", err=True)
     folder = cache or Path("features_cache") / name_of(data, labels)

@@ -1,4 +1,4 @@
-"""``fusionfer info``: what a cache, a model or a trained network holds, and whether it is intact."""
+"""``fusionfer info``: what a cache, a model, a trained network or an export holds, and whether it is intact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from .tables import print_json, print_table
 def info(file: Path, as_json: bool) -> int:
     """Say what a cache or a model holds, and if it is intact.
 
-    FILE is a cache file, a folder of caches, a model, or a checkpoint of fusionfer train; checksums are verified.
+    FILE is a cache file, a folder of caches, a model, a checkpoint of fusionfer train, or a file of fusionfer export;
+    checksums are verified.
 
     \b
     Examples:

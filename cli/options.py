@@ -14,6 +14,7 @@ __all__ = [
     "classes_option",
     "device_option",
     "engine_option",
+    "faces_options",
     "json_option",
     "labels_option",
     "lock_option",
@@ -71,6 +72,44 @@ labels_option = click.option(
 )
 
 classes_option = click.option("--classes", help="Map or drop labels, as in 'anger=angry,contempt='.")
+
+
+def faces_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how faces are found in pictures, cut out and normalised."""
+    for option in (
+        click.option(
+            "--several",
+            type=click.Choice(["largest", "all"]),
+            default="largest",
+            show_default=True,
+            help="Of a picture with several faces take the largest, or all, as ID#face1, ID#face2, ...",
+        ),
+        click.option(
+            "--detector",
+            metavar="haar|yunet=PATH",
+            help="What finds faces; PATH is YuNet's ONNX file.  [default: haar, or what a model records]",
+        ),
+        click.option(
+            "--margin",
+            type=float,
+            metavar="SHARE",
+            help="Widen what is cut out on each side, -0.25 to 2 of its side.  [default: 0, or what a model records]",
+        ),
+        click.option(
+            "--photometric",
+            type=click.Choice(["none", "histogram", "clahe", "denoise", "standardise"]),
+            help="Bring faces to one light.  [default: none, or what a model records]",
+        ),
+        click.option(
+            "--faces",
+            "mode",
+            type=click.Choice(["none", "detect", "align"]),
+            help="Take whole pictures, or cut faces out: upright, or turned and scaled by the eyes. Pictures without a "
+            "face are listed, and exit with 3.  [default: none, or what a model records]",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def manifest_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import click
 from .options import (
     batch_size_option,
     device_option,
+    faces_options,
     json_option,
     max_pixels_option,
     model_option,
@@ -39,6 +40,7 @@ from .wording import as_options
     show_default=True,
     help="One bad image does not stop the rest; skips are listed and exit with 3.",
 )
+@faces_options
 @max_pixels_option
 @trust_option
 @device_option
@@ -51,6 +53,11 @@ def predict(
     as_csv: bool,
     weights: tuple[str, ...],
     on_error: str,
+    mode: str | None,
+    photometric: str | None,
+    margin: float | None,
+    detector: str | None,
+    several: str,
     max_pixels: int,
     trust: tuple[str, ...],
     device: str,
@@ -59,27 +66,41 @@ def predict(
 ) -> int:
     """Say what faces express.
 
-    IMAGES are files, folders and zips; every picture below a folder counts, whatever the folders are called.
+    IMAGES are files, folders and zips; every picture below a folder counts, whatever the folders are called. Faces are
+    prepared as those that the model was trained on. Where it was trained on faces that had been cut out tightly, cut
+    them out of photographs with --faces align.
 
     \b
     Examples:
       fusionfer predict photo.jpg --model fer2013.fusionfer
       fusionfer predict photos/ more.zip --model fer2013.fusionfer --csv > labels.csv
+      fusionfer predict party.jpg --model fer2013.fusionfer --faces align --several all
     """
     if as_json and as_csv:
         msg = "Give --json or --csv, not both."
         raise click.UsageError(msg)
+    from fusionfer.faces import find_photographs
     from fusionfer.images import read_pictures
     from fusionfer.persistence import load_model
-    from fusionfer.prediction import predict
+    from fusionfer.prediction import find_preparation, predict
     from fusionfer.report import write_csv
 
     loaded = load_model(model, trust=trust)
     faces = read_pictures(images, on_error=on_error, max_pixels=max_pixels)
+    preparation = find_preparation(loaded, mode, photometric=photometric, detector=detector, margin=margin)
+    if preparation.mode == "none":
+        if detector is not None or margin is not None or several != "largest":
+            msg = "--detector, --margin and --several say how faces are cut out: give --faces detect or align too."
+            raise click.UsageError(msg)
+        photographs = find_photographs(faces) if mode is None and not quiet else ()
+        if photographs:
+            text = f"In {photographs[0]} a face fills less than a third of the picture; --faces align cuts faces out."
+            click.echo(f"fusionfer: {text}", err=True)
     with progress_bar(quiet) as progress:
         result = predict(
-            faces, loaded, weights=weights, device=device, batch_size=batch_size, on_error=on_error, progress=progress
-        )
+            faces, loaded, weights=weights, device=device, batch_size=batch_size, on_error=on_error,
+            preparation=preparation, several=several, progress=progress,
+        )  # fmt: skip
     header, rows = result.table(digits=6 if as_csv else 3)
     if as_json:
         print_json(result.to_dict())

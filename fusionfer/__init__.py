@@ -3,6 +3,7 @@
 The rooms, in the order in which data flow through them:
 
 - ``fusionfer.images``: labelled faces from folders, zips and tables; generated faces
+- ``fusionfer.faces``: faces found in photographs, cut out, and brought to one light
 - ``fusionfer.backbones``: which networks there are, their preprocessing, weights and levels
 - ``fusionfer.networks``: builds them (torch)
 - ``fusionfer.extraction``: one pass over the images feeds every backbone (torch)
@@ -12,8 +13,11 @@ The rooms, in the order in which data flow through them:
 - ``fusionfer.heads``: classical classifiers in scikit-learn's grammar
 - ``fusionfer.selection``: keeps the hybrid only if it beats both single backbones
 - ``fusionfer.fitting``, ``fusionfer.evaluation``, ``fusionfer.prediction``: one call per verb
+- ``fusionfer.export``: a model as one ONNX file
+- ``fusionfer.live``: expressions from a camera, a video or a folder of frames
 - ``fusionfer.training``: networks trained end to end, by recipes (torch, Lightning)
 - ``fusionfer.audit``, ``fusionfer.eda``: what is wrong with a data set, and what it looks like
+- ``fusionfer.occlusion``, ``fusionfer.explanation``: which part of a face carries a probability
 - ``fusionfer.protocols``: how papers scored, and how it is done honestly, run side by side
 - ``fusionfer.statistics``, ``fusionfer.claims``: tests and intervals; whether published tables add up
 - ``fusionfer.ensembles``: several classifiers as one

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fusionfer.cache import CacheFolder, FileDescription, describe
 from fusionfer.exceptions import CacheFormatError, DataError
@@ -16,6 +18,11 @@ __all__ = ["Inspection", "inspect"]
 
 Rows = list[list[str]]
 
+#: What an ONNX file of fusionfer's begins with, after the two bytes of its version: the name of its maker.
+_EXPORT = b"\x12\x09fusionfer"
+#: Bounds for files that were made to be slow: bytes of metadata, and fields at the top of a file (ours has 15 or so).
+_MOST_METADATA, _MOST_FIELDS = 8 << 20, 1000
+
 
 @dataclass(frozen=True)
 class Inspection:
@@ -23,7 +30,7 @@ class Inspection:
 
     Attributes
     ----------
-    kind : {"cache", "folder", "model", "network"}
+    kind : {"cache", "folder", "model", "network", "onnx"}
     intact : bool
         Whether every checksum fits and nothing is unfinished.
     data : dict
@@ -39,9 +46,9 @@ class Inspection:
 
 
 def inspect(path: str | Path) -> Inspection:
-    """Describe a cache file, a folder of caches, a model, or a trained network, and compare its checksums.
+    """Describe a cache file, a folder of caches, a model, a trained network, or an export, and compare its checksums.
 
-    A trained network has no checksums; it is called intact if it can be read and is whole.
+    A trained network and an export have no checksums; they are called intact if they can be read and are whole.
 
     Raises
     ------
@@ -54,13 +61,15 @@ def inspect(path: str | Path) -> Inspection:
     if path.is_dir():
         return _folder(path)
     if not path.is_file():
-        msg = f"{path} does not exist. Give a cache file, a folder of caches, a model, or a checkpoint."
+        msg = f"{path} does not exist. Give a cache file, a folder of caches, a model, a checkpoint, or an export."
         raise DataError(msg)
     if path.suffix == ".safetensors":
         return _network(path)
     with path.open("rb") as file:
-        is_zip = file.read(4) == b"PK\x03\x04"
-    return _model(path) if is_zip else _cache(path)
+        start = file.read(len(_EXPORT) + 2)
+    if start.endswith(_EXPORT) or path.suffix == ".onnx":
+        return _export(path)
+    return _model(path) if start.startswith(b"PK\x03\x04") else _cache(path)
 
 
 def _cache(path: Path) -> Inspection:
@@ -196,6 +205,85 @@ def _network(path: Path) -> Inspection:
         ["written by", f"fusionfer {info.written_by}"],
     ]
     return Inspection("network", True, data, ((str(path), ["what", "value"], rows),))
+
+
+def _export(path: Path) -> Inspection:
+    """Show the metadata of an ONNX file; its graph is passed over, so that this needs no onnx."""
+    found = _onnx_metadata(path)
+    size = path.stat().st_size
+    try:
+        data: dict[str, Any] = {name: found[name] for name in ("fusionfer", "head")}
+        data |= {name: json.loads(found[name]) for name in ("classes", "inputs", "outputs", "blocks", "model")}
+        # What could not be written as JSON, or printed: infinite numbers, halves of signs.
+        json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
+        rows = [
+            ["classes", ", ".join(data["classes"])],
+            *(
+                [f"input {name}", f"{one['dtype']} {one['shape']}, {one['colour']}"]
+                for name, one in data["inputs"].items()
+            ),
+            *([f"output {name}", str(what)] for name, what in data["outputs"].items()),
+            ["head", data["head"]],
+            *(
+                [f"block {one['name']}", f"{one['columns']} columns; weights {_weights({'weights': one['weights']})}"]
+                for one in data["blocks"]
+            ),
+            ["model", f"{data['model']['created']}, sha256 {data['model']['sha256']}"],
+            ["size", f"{size / 1e6:.1f} MB"],
+            ["written by", f"fusionfer {data['fusionfer']}"],
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)[:100]
+        msg = f"{path} is damaged, or no export of fusionfer's: its metadata cannot be read ({reason})."
+        raise DataError(msg) from error
+    # Control signs, which could steer a terminal, are shown in quotes.
+    shown = [[cell if cell.isprintable() else ascii(cell) for cell in row] for row in rows]
+    return Inspection(
+        "onnx", True, {"path": str(path), "bytes": size, **data}, ((str(path), ["what", "value"], shown),)
+    )
+
+
+def _onnx_metadata(path: Path) -> dict[str, str]:
+    """Return the entries of ``metadata_props`` (field 14 of ONNX's ModelProto), reading nothing else of the file."""
+    found: dict[str, str] = {}
+    size = path.stat().st_size
+    left = _MOST_METADATA
+    try:
+        with path.open("rb") as file:
+            for _ in range(_MOST_FIELDS):
+                if file.tell() == size:
+                    return found
+                field, kind = divmod(_varint(file), 8)
+                length = _varint(file) if kind == 2 else 0
+                if kind not in (0, 2) or file.tell() + length > size:  # no other kinds stand at the top of a model
+                    break
+                if kind == 0:
+                    _varint(file)
+                elif field != 14:
+                    file.seek(length, 1)
+                elif length > left:
+                    break
+                else:
+                    left -= length
+                    entry = io.BytesIO(file.read(length))
+                    parts = [entry.read(min(_varint(entry), length)) for _ in range(2) if entry.read(1)]
+                    found[parts[0].decode()] = parts[1].decode()
+    except (IndexError, UnicodeDecodeError) as error:
+        msg = f"{path} is damaged: its metadata is cut off or is no text."
+        raise DataError(msg) from error
+    msg = f"{path} is damaged: it ends too early, or holds what no ONNX file of fusionfer's does."
+    raise DataError(msg)
+
+
+def _varint(file: IO[bytes]) -> int:
+    """Read a whole number as protobuf stores it: seven bits a byte, the lowest first, in ten bytes at most."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)[0]  # IndexError where the file ends
+        value |= (byte & 127) << shift
+        if byte < 128:
+            break
+    return value
 
 
 def _percent(figures: Mapping[str, Any]) -> str:

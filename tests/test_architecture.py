@@ -18,8 +18,9 @@ HEAVY = {
     "lightning": {"training"},
     "timm": {"networks"},
     "openvino": {"networks"},
-    "onnx": {"networks"},
-    "onnxruntime": {"networks"},
+    "onnx": {"networks", "export"},
+    "onnxruntime": {"networks", "export"},
+    "skl2onnx": {"export"},
     "h5py": {"cache"},
     "click": {"cli"},
     "rich": {"cli"},
@@ -27,7 +28,7 @@ HEAVY = {
     "jinja2": {"report"},
     "skops": {"persistence"},
     "xgboost": {"heads"},
-    "cv2": {"images", "backbones"},
+    "cv2": {"images", "backbones", "faces", "live"},
 }
 
 #: Single files that may import a heavy dependency outside its rooms: a second backend, loaded by name only.

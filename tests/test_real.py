@@ -1,11 +1,14 @@
 """FER-2013, the real faces: the whole is read, and a part goes through every verb with the stand-in weights."""
 
+import csv
 import json
 import re
 import zipfile
 from collections import Counter
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
@@ -65,33 +68,101 @@ def part(faces, tmp_path_factory):
     return path
 
 
-@pytest.mark.skipif(not all(path.is_file() for path in WEIGHTS.values()), reason=f"{DATA / 'weights'} is missing")
-def test_the_whole_job(cli, part, tmp_path):
-    """Extract, fit on validation (the stand-ins have seen the training faces), evaluate, predict: far above chance."""
-    weights = [item for name, path in WEIGHTS.items() for item in ("--weights", f"{name}={path}")]
-    outcome = cli("extract", part, "--size", 48, *weights, "--cache", tmp_path / "cache", "-q")
-    assert outcome.code == 0, outcome.err
-    assert outcome.out.startswith("329 faces, 7 classes, train 14, validation 175, test 140, in ")
+@pytest.fixture(scope="module")
+def job(cli, part, tmp_path_factory):
+    """Folder with the part's features, a model fitted to its validation faces, and its test faces unpacked.
 
-    model = tmp_path / "part.fusionfer"
-    outcome = cli("fit", tmp_path / "cache", "--split", "validation", "--out", model, "-q")
+    The stand-in weights have seen the training faces, so that these choose nothing.
+    """
+    if not all(path.is_file() for path in WEIGHTS.values()):
+        pytest.skip(f"{DATA / 'weights'} is missing")
+    folder = tmp_path_factory.mktemp("job")
+    weights = [item for name, path in WEIGHTS.items() for item in ("--weights", f"{name}={path}")]
+    outcome = cli("extract", part, "--size", 48, *weights, "--cache", folder / "cache", "-q")
     assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("329 faces, 7 classes, train 14, validation 175, test 140, in")
+    outcome = cli("fit", folder / "cache", "--split", "validation", "--out", folder / "part.fusionfer", "-q")
+    assert outcome.code == 0, outcome.err
+    with zipfile.ZipFile(part) as archive:
+        archive.extractall(folder / "test", [name for name in archive.namelist() if "PrivateTest" in name])
+    return folder
+
+
+def truth_of(name):
+    """The label in a path of the folder release."""
+    return re.search(r"/([a-z]+)/PrivateTest", name)[1]
+
+
+def test_the_whole_job(cli, job, tmp_path):
+    """Extract, fit on validation, evaluate, predict: far above chance, and pictures get what features get."""
+    model = job / "part.fusionfer"
     assert set(load_model(model).selection["scores"]) == {
         "resnet34:penultimate", "resnet50:penultimate", "resnet34:penultimate + resnet50:penultimate",
     }  # fmt: skip
 
-    outcome = cli("evaluate", tmp_path / "cache", "--model", model, "--json", "--report", tmp_path / "report")
+    outcome = cli("evaluate", job / "cache", "--model", model, "--json", "--report", tmp_path / "report")
     assert outcome.code == 0, outcome.err
     scores = json.loads(outcome.out)
     print(f"stand-in weights, 175 faces to train on: {100 * scores['accuracy']:.1f} % of 140 PrivateTest")  # noqa: T201
     assert scores["n"] == 140
     assert 0.35 < scores["accuracy"] < 0.9
 
-    with zipfile.ZipFile(part) as archive:
-        tests = [name for name in archive.namelist() if "PrivateTest" in name]
-        archive.extractall(tmp_path / "test", tests)
-    outcome = cli("predict", tmp_path / "test", "--model", model, "--json", "-q")
+    outcome = cli("predict", job / "test", "--model", model, "--json", "-q")
     assert outcome.code == 0, outcome.err
     rows = json.loads(outcome.out)["predictions"]
-    truth = [re.search(r"/([a-z]+)/PrivateTest", row["image"])[1] for row in rows]
+    truth = [truth_of(row["image"]) for row in rows]
     assert accuracy_score(truth, [row["label"] for row in rows]) == pytest.approx(scores["accuracy"], abs=0.015)
+
+
+def test_most_faces_are_found(cli, job, tmp_path):
+    """Haar finds the eyes and box of most faces even in crops; those without one are listed, and exit with 3."""
+    outcome = cli("predict", job / "test", "--model", job / "part.fusionfer", "--faces", "align", "--json", "-q")
+    assert outcome.code == 3, outcome.err
+    told = json.loads(outcome.out)
+    assert len(told["predictions"]) + len(told["skipped"]) == 140
+    assert {row["reason"] for row in told["skipped"]} == {"No face was found."}
+    assert 0.7 < len(told["predictions"]) / 140 < 0.95
+    assert all(row["face"]["width"] > 15 for row in told["predictions"])
+
+
+def test_frames_are_read_as_pictures_are(cli, job, tmp_path):
+    """Live, unsmoothed and without looking for faces, says of each frame what predict says of the picture."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, path in enumerate(sorted((job / "test").rglob("*.png"))[::7]):
+        (folder / f"frame{number}.png").write_bytes(path.read_bytes())
+    model = job / "part.fusionfer"
+    outcome = cli("predict", folder, "--model", model, "--json", "-q")
+    labels = {Path(row["image"]).name: row["label"] for row in json.loads(outcome.out)["predictions"]}
+    options = ["--faces", "none", "--smooth", 0, "--csv", tmp_path / "read.csv", "--engine", "torch", "-q"]
+    outcome = cli("live", "--images", folder, "--model", model, *options)
+    assert outcome.code == 0, outcome.err
+    with (tmp_path / "read.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(labels) == 20
+    agree = [row["label"] == labels[f"frame{row['frame']}.png"] for row in rows]
+    assert np.mean(agree) >= 0.9  # ecoc decides by scores; live shows probabilities, whose largest may be another
+
+
+def test_what_matters_in_a_face(cli, job, tmp_path):
+    """A map of a real face, for the hybrid and each network, with its regions and picture."""
+    face = sorted((job / "test").rglob("happy/*.png"))[0]
+    picture = tmp_path / "why.png"
+    outcome = cli("explain", face, "--model", job / "part.fusionfer", "--class", "happy", "--out", picture, "--json")
+    assert outcome.code == 0, outcome.err
+    assert "mouth" in outcome.out
+    assert "happy" in json.dumps(json.loads(outcome.out))
+    assert cv2.imread(str(picture)).shape[1] > 500
+
+
+def test_one_onnx_file_says_the_same(cli, job, tmp_path):
+    """Real faces go through the file and the model before the file takes its place; onnxruntime alone reads it."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model, path = job / "part.fusionfer", tmp_path / "part.onnx"
+    outcome = cli("export", "--model", model, "--onnx", path, "--check-on", job / "test", "--checks", 24, "-q")
+    assert outcome.code == 0, outcome.err
+    faces = sorted((job / "test").rglob("*.png"))[::20]
+    pictures = np.stack([cv2.imread(str(one)) for one in faces])[..., ::-1]
+    labels = onnxruntime.InferenceSession(path).run(["label"], {"pictures": np.ascontiguousarray(pictures)})[0]
+    outcome = cli("predict", *faces, "--model", model, "--json", "-q")
+    assert labels.tolist() == [row["label"] for row in json.loads(outcome.out)["predictions"]]

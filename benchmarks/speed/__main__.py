@@ -10,7 +10,10 @@ from pathlib import Path
 
 from benchmarks.speed._timing import Report, machine
 
-BENCHMARKS = ("extract", "engines", "forward", "packing", "decode", "cache", "fit", "boosting", "linear", "svm")
+BENCHMARKS = (
+    "extract", "engines", "forward", "packing", "decode", "cache", "fit", "boosting", "linear", "svm",
+    "occlusion", "live",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -61,7 +64,7 @@ def _run(name: str, options: argparse.Namespace) -> Iterator[Report]:
         return module.run(options.rounds, options.images, tuple(options.memory))
     if name == "engines":
         return module.run(options.rounds, options.images, processor_time=options.processor_time)
-    if name in {"decode", "forward", "packing"}:
+    if name in {"decode", "forward", "live", "occlusion", "packing"}:
         return module.run(options.rounds)
     if name == "cache":
         return module.run(options.rounds, options.rows)

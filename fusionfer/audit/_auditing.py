@@ -11,6 +11,7 @@ import numpy as np
 
 from fusionfer.audit._looking import Looks, look
 from fusionfer.audit._near import find_near, grouped
+from fusionfer.faces import find_faceless
 from fusionfer.images import SPLITS, FaceSet
 
 __all__ = ["Audit", "Copies", "audit"]
@@ -83,6 +84,8 @@ class Audit:
         Whether near copies were looked for; if not, `near` is empty, and null in `describe`.
     unreadable : tuple of (str, str)
         Id and reason of those that cannot be read, and of those that the reader left out.
+    faceless : tuple of str, or None
+        Ids of pictures in which a detector found no face; None where none looked.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Audit:
     near: tuple[Copies, ...] = ()
     leaked_exact: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sought_near: bool = True
+    faceless: tuple[str, ...] | None = None
 
     @property
     def leaks(self) -> bool:
@@ -128,10 +132,11 @@ class Audit:
             "persons": self.persons,
             "blank": list(self.blank),
             "unreadable": [{"id": one, "reason": reason} for one, reason in self.unreadable],
+            "faceless": None if self.faceless is None else list(self.faceless),
         }
 
 
-def audit(faces: FaceSet, progress: Progress | None = None, *, near: bool = True) -> Audit:
+def audit(faces: FaceSet, progress: Progress | None = None, *, near: bool = True, detector: Any = None) -> Audit:
     """Look at every picture of a data set once, and say what is wrong with it.
 
     Exact copies are found by their decoded pixels, so a picture that was stored in another lossless format, or as RGB
@@ -147,6 +152,8 @@ def audit(faces: FaceSet, progress: Progress | None = None, *, near: bool = True
     near : bool
         Look for near copies, too. Time grows with the square of the number of pictures (36,000 take minutes), memory
         with their number.
+    detector : str, Path or callable, optional
+        Look for faces too, as `fusionfer.faces.get_detector` says; by default nobody looks.
 
     Returns
     -------
@@ -176,6 +183,7 @@ def audit(faces: FaceSet, progress: Progress | None = None, *, near: bool = True
         near=tuple(_sorted([_described(faces, rows, changes) for rows, changes in alike])),
         leaked_exact=_leaked(faces, copies),
         sought_near=near,
+        faceless=None if detector is None else find_faceless(faces, detector, progress),
     )
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,14 @@ class CacheFolder:
     def parts(self) -> list[Path]:
         """Return the unfinished caches, sorted by name; they are never read as features."""
         return sorted(path for path in self.listing() if path.name.endswith(SUFFIX + PART))
+
+    def block_keys(self) -> list[dict[str, Any]]:
+        """Return the key of each cache, finished or not, that can be read; no feature is read, and none verified."""
+        found = []
+        for path in self.listing():
+            with suppress(CacheError):
+                found.append(read_layout(path, cut_off=True).key)
+        return found
 
     def shards(self) -> list[CacheFolder]:
         """Return the caches of processes that extract together and are not joined yet, sorted by name.

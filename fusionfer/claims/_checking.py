@@ -154,7 +154,7 @@ def _compare(system: System) -> Iterator[Comparison]:
             stated.setdefault(one.figure, []).append(one)
     for several in stated.values():
         for one, other in combinations(several, 2):
-            because = "it is stated twice"
+            because = "the same figure is stated twice"
             if one.called != other.called:
                 because = f"{one.called} and {other.called} are one figure"
             yield _comparison(system, one, other.value, (f"{other.label} ({other.source})",), because)

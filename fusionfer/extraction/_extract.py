@@ -28,7 +28,7 @@ from fusionfer.extraction._batch_size import (
 from fusionfer.extraction._continuing import begun_with, on_engine
 from fusionfer.extraction._forward import Progress, Vectors, crew_of, find_device, forward
 from fusionfer.extraction._records import row_table, run_record, usable
-from fusionfer.extraction._request import block_key, parse_requests
+from fusionfer.extraction._request import block_key, parse_requests, refuse_other_faces
 from fusionfer.extraction._sharding import Shard
 from fusionfer.extraction._workers import Crew
 from fusionfer.features import Features
@@ -198,7 +198,7 @@ def extract_to_cache(
     own_modules = any(request.backbone.module is not None for request in requests)
     engine = find_engine(engine, torch_device, own_modules=own_modules, precision=precision)
     for request in requests:  # a preprocessing without description is refused before any weights are loaded
-        block_key(request.backbone, request.levels[0], "", faces.decoder)
+        block_key(request.backbone, request.levels[0], "", faces.decoder, faces=faces.prepared)
     progress = watched(progress, stop)
     loaded = [
         load_backbone(
@@ -208,6 +208,7 @@ def extract_to_cache(
         for request in requests
     ]  # fmt: skip
     folder = CacheFolder(cache)
+    refuse_other_faces(folder, faces)
     crew = crew_of(loaded, torch_device)
     with contextlib.ExitStack() as stack:
         for one in loaded:
@@ -217,7 +218,8 @@ def extract_to_cache(
         rows = row_table(faces, progress)
         keys = {
             (one.backbone.name, level): {
-                **block_key(one.backbone, level, one.weights["sha256"], faces.decoder, precision), "dim": dim
+                **block_key(one.backbone, level, one.weights["sha256"], faces.decoder, precision, faces.prepared),
+                "dim": dim,
             }
             for one in loaded for level, dim in one.dims.items()
         }  # fmt: skip

@@ -94,7 +94,7 @@ class RecordedNetwork:
             progress=self._progress, timeout=timeout,
         )  # fmt: skip
         try:
-            _require_key(key, self.loaded, faces.decoder)
+            _require_key(key, self.loaded, faces)
         except CacheError:
             self.loaded.close()
             raise
@@ -169,7 +169,7 @@ def key_of_same_run(
     loaded = load_backbone(asked, [level], weights=source, seed=seed, timeout=timeout)
     loaded.close()
     sha256, decoder = loaded.weights["sha256"], str(key.get("decoder"))
-    theirs = block_key(loaded.backbone, level, sha256, decoder, _precision(key))
+    theirs = block_key(loaded.backbone, level, sha256, decoder, _precision(key), key.get("faces"))
     others = {name: value for name, value in record.items() if name != "history"}
     return (
         {**theirs, "dim": loaded.dims[level]},
@@ -261,10 +261,11 @@ def _recorded_weights(backbone: Backbone, record: Mapping[str, Any]) -> tuple[st
         raise WeightsError(msg) from error
 
 
-def _require_key(key: Mapping[str, Any], loaded: LoadedBackbone, decoder: str) -> None:
+def _require_key(key: Mapping[str, Any], loaded: LoadedBackbone, faces: FaceSet) -> None:
     """Refuse what would compute other features than the file holds."""
     level = _level(loaded)
-    key_here = block_key(loaded.backbone, level, loaded.weights["sha256"], decoder, loaded.precision)
+    sha256 = loaded.weights["sha256"]
+    key_here = block_key(loaded.backbone, level, sha256, faces.decoder, loaded.precision, faces.prepared)
     ours = {**key_here, "dim": loaded.dims[level]}
     differences = key_differences(dict(key), ours)
     if differences:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fusionfer.backbones import Backbone, get_backbone
-from fusionfer.exceptions import DataError, UnknownNameError, unknown_name
+from fusionfer.cache import CacheFolder
+from fusionfer.exceptions import CacheError, DataError, UnknownNameError, unknown_name
+from fusionfer.images import FaceSet
 
-__all__ = ["RULES", "BackboneRequest", "block_key", "parse_requests", "weights_record"]
+__all__ = ["RULES", "BackboneRequest", "block_key", "parse_requests", "refuse_other_faces", "weights_record"]
 
 #: Version of what extraction does between pixels and features beyond the preprocessing; part of a cache's key.
 #: 1: float32, channels last, batch normalisation folded into convolutions, mean over space.
@@ -101,11 +103,17 @@ def _per_backbone(values: Iterable[str], names: Sequence[str], what: str) -> dic
 
 
 def block_key(
-    backbone: Backbone, level: str, weights_sha256: str, decoder: str, precision: str = "float32"
+    backbone: Backbone,
+    level: str,
+    weights_sha256: str,
+    decoder: str,
+    precision: str = "float32",
+    faces: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return all that decides whether a stored row is the row that would be computed now.
 
-    ``dtype`` is what the network computes in; whatever that is, what is stored is float32.
+    ``dtype`` is what the network computes in; whatever that is, what is stored is float32. ``faces`` is what was done
+    to pictures before (`FaceSet.prepared`); it is there only where something was done.
 
     Raises
     ------
@@ -119,7 +127,7 @@ def block_key(
             "or give your callable a method describe() that returns a JSON-able dict of all that decides its result."
         )
         raise DataError(msg)
-    return {
+    key = {
         "backbone": backbone.name,
         "level": level,
         "nodes": list(backbone.level(level).nodes),
@@ -129,6 +137,42 @@ def block_key(
         "decoder": decoder,
         "rules": RULES,
     }
+    return key if faces is None else {**key, "faces": dict(faces)}
+
+
+def refuse_other_faces(folder: CacheFolder, faces: FaceSet) -> None:
+    """Refuse to extract into a cache whose faces were found, cut out or normalised in another way.
+
+    The side of the faces that are cut out may differ, as that of the networks' inputs may.
+
+    Raises
+    ------
+    CacheError
+        With what the cache holds, and what was asked for.
+    """
+    ours = _but_size(faces.prepared)
+    for key in folder.block_keys():
+        theirs = key.get("faces")
+        if "rules" in key and _but_size(theirs) != ours:
+            differ = {k: v for k, v in (theirs or {}).items() if (ours or {}).get(k) != v and k != "size"}
+            msg = (
+                f"{folder.path} holds features of {_told(theirs)}, and this run would add some of "
+                f"{_told(faces.prepared)}{f' (there: {differ})' if theirs and ours else ''}. A cache never mixes them: "
+                "give the same --faces, --photometric, --margin and --detector, or another --cache."
+            )
+            raise CacheError(msg)
+
+
+def _but_size(described: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (described or {}).items() if name != "size"}
+
+
+def _told(described: Mapping[str, Any] | None) -> str:
+    """Say in a few words how pictures were prepared."""
+    if described is None:
+        return "pictures as they are (--faces none)"
+    light = described.get("photometric", {}).get("name", "none")
+    return f"pictures prepared by --faces {described.get('mode')} --photometric {light}"
 
 
 def weights_record(weights: Mapping[str, Any]) -> dict[str, Any]:

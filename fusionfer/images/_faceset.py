@@ -14,7 +14,7 @@ from fusionfer.exceptions import DataError
 from fusionfer.images._augmented import AugmentedSource, as_augmentation
 from fusionfer.images._decoding import DECODER, MAX_PIXELS, decode_image
 
-__all__ = ["SPLITS", "FaceSet", "Source"]
+__all__ = ["SPLITS", "FaceSet", "Preparation", "Source"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,6 +30,16 @@ class Source(Protocol):
         ImageError
             If the picture is gone or cannot be read.
         """
+
+
+class Preparation(Protocol):
+    """What is done to each picture of a FaceSet after it was decoded."""
+
+    def apply(self, pixels: np.ndarray, key: Any) -> np.ndarray:
+        """Return the prepared pixels, uint8; `key` is what the set's source found the picture by."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides the result, as JSON knows it; part of a cache's key."""
 
 
 def _texts(values: Iterable[str] | None, n: int) -> np.ndarray:
@@ -64,6 +74,9 @@ class FaceSet:
         Name and version of the decoder and of its conversion rules; part of a cache's key.
     leaking : bool
         Whether the splits were drawn although they divide groups; figures on them come out too good.
+    preparation : Preparation or None
+        What is done to a picture after it was decoded (see `fusionfer.faces.prepare_faces`). Digests are of what is
+        stored, whatever is done.
     """
 
     ids: np.ndarray
@@ -78,6 +91,7 @@ class FaceSet:
     max_pixels: int = MAX_PIXELS
     decoder: str = DECODER
     leaking: bool = False
+    preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -114,12 +128,17 @@ class FaceSet:
         """The labels that occur, in alphabetical order."""
         return tuple(str(label) for label in np.unique(self.labels) if label)
 
+    @property
+    def prepared(self) -> dict[str, Any] | None:
+        """What was done to the pictures, as JSON knows it; None where they are as they are stored."""
+        return None if self.preparation is None else self.preparation.describe()
+
     def read(self, i: int) -> bytes | np.ndarray:
         """Return picture `i` as it is stored: encoded bytes, or pixels where nothing is encoded."""
         return self.source.read(self.keys[i])
 
     def load(self, i: int) -> tuple[np.ndarray, str]:
-        """Decode picture `i`.
+        """Decode picture `i`, and prepare it where the set says how.
 
         Returns
         -------
@@ -134,7 +153,10 @@ class FaceSet:
             If the picture cannot be read or decoded, or is larger than `max_pixels`.
         """
         stored = self.read(i)
-        return decode_image(stored, max_pixels=self.max_pixels), digest(stored)
+        pixels = decode_image(stored, max_pixels=self.max_pixels)
+        if self.preparation is not None:
+            pixels = self.preparation.apply(pixels, self.keys[i])
+        return pixels, digest(stored)
 
     def digest(self, i: int) -> str:
         """SHA-256 of picture `i` as it is stored, 64 hexadecimal digits; nothing is decoded."""
@@ -179,7 +201,8 @@ class FaceSet:
         Raises
         ------
         DataError
-            If `copies` or `seed` is no such number, values are out of range, or the recipe changes nothing.
+            If `copies` or `seed` is no such number, values are out of range, the recipe changes nothing, or the
+            pictures are prepared already.
 
         Examples
         --------
@@ -196,6 +219,9 @@ class FaceSet:
             raise DataError(msg)
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             msg = f"seed must be a whole number from 0, got {seed!r}."
+            raise DataError(msg)
+        if self.preparation is not None:
+            msg = "Copies are made of stored pictures: call augmented() first, and prepare the faces of the result."
             raise DataError(msg)
         source = AugmentedSource(self.source, as_augmentation(recipe), int(seed), self.max_pixels)
         names, times = self.ids.tolist(), range(int(copies) + 1)

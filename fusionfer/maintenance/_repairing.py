@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from fusionfer.cache import (
     start_anew,
     start_mending,
 )
-from fusionfer.exceptions import CacheError, CacheFormatError, UnknownNameError, WeightsError
+from fusionfer.exceptions import CacheError, CacheFormatError, ModelError, UnknownNameError, WeightsError
+from fusionfer.faces import FacePreparation, prepare_faces
 from fusionfer.images import FaceSet
 from fusionfer.maintenance._verifying import cache_files
 
@@ -119,6 +121,9 @@ def repair(
         return [_mend(folder, order, network.of(order)) for order in orders]
 
 
+_FACE = re.compile(r"#face\d+$")
+
+
 @dataclass(frozen=True)
 class _Order:
     """What is to be computed for one file: all that its key, record and rows say, known from it or from its name."""
@@ -152,11 +157,32 @@ class _Networks:
         from fusionfer.extraction import RecordedNetwork
 
         name = order.key["backbone"]
+        faces = _as_recorded(order, self.faces)
         return RecordedNetwork(
-            order.key, order.record, order.like.rows, order.lost, self.faces, backbone=self.own.get(name),
+            order.key, order.record, order.like.rows, order.lost, faces, backbone=self.own.get(name),
             weights=self.weights.get(name), device=self.device, timeout=self.timeout, progress=self.progress,
             stop=self.stop,
         )  # fmt: skip
+
+
+def _as_recorded(order: _Order, faces: FaceSet) -> FaceSet:
+    """Return the set as a file's rows were made of it: where faces had been cut out, lost rows' are again."""
+    described = order.key.get("faces")
+    if described is None or faces.preparation is not None:
+        return faces
+    lost = {str(name) for name in order.like.rows.ids[order.lost]}
+    sources = {_FACE.sub("", name) for name in lost}
+    several = "all" if any(_FACE.search(name) for name in lost) else "largest"
+    needed = faces.take([i for i, name in enumerate(faces.ids.tolist()) if name in sources or name in lost])
+    try:
+        preparation = FacePreparation.from_description(described)
+    except ModelError as error:
+        msg = (
+            f"The faces of damaged rows cannot be cut out again: {error} Give `repair` a set that "
+            "`fusionfer.faces.prepare_faces` has prepared in this way, or remove the file and extract anew."
+        )
+        raise CacheError(msg) from error
+    return prepare_faces(needed, preparation, several=several, on_error="skip")
 
 
 def _order(one: Examination, folder: CacheFolder, network: _Networks) -> _Order:

@@ -5,7 +5,7 @@ from fusionfer.networks._building import LoadedBackbone, build_module, load_back
 from fusionfer.networks._checkpoint import CheckpointInfo, read_checkpoint, save_checkpoint
 from fusionfer.networks._composing import build_network, load_network, network_preprocess
 from fusionfer.networks._download import fetch, published_path
-from fusionfer.networks._engines import ENGINE_BOUND, ENGINES, engine_versions, find_engine, run_on
+from fusionfer.networks._engines import ENGINE_BOUND, ENGINES, engine_versions, find_engine, run_on, to_onnx
 from fusionfer.networks._folding import fold_batch_norm
 from fusionfer.networks._freezing import train_mode
 from fusionfer.networks._levels import LevelNetwork
@@ -46,5 +46,6 @@ __all__ = [
     "run_on",
     "save_checkpoint",
     "state_hash",
+    "to_onnx",
     "train_mode",
 ]

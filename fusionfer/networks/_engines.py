@@ -9,6 +9,7 @@ import platform
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from fusionfer.networks._building import LoadedBackbone
 from fusionfer.networks._levels import JoinedNetworks, LevelNetwork
 from fusionfer.networks._packing import unpacked
 
-__all__ = ["ENGINES", "ENGINE_BOUND", "engine_versions", "find_engine", "run_on"]
+__all__ = ["ENGINES", "ENGINE_BOUND", "engine_versions", "find_engine", "run_on", "to_onnx"]
 
 #: Engine -> the packages that it needs beside torch. The first that is installed is what "auto" takes.
 ENGINES: dict[str, tuple[str, ...]] = {"onnxruntime": ("onnxruntime", "onnx"), "openvino": ("openvino",), "torch": ()}
@@ -117,30 +118,64 @@ def run_on(
     """
     if engine == "torch":
         return loaded
+    shape = (batch_size, *_picture_shape(loaded))
+    compiler = importlib.import_module(f"fusionfer.networks._{engine}")
+    threads = threads or torch.get_num_threads()
+    run = _traced(
+        loaded,
+        engine,
+        lambda module: compiler.compile_module(module, shape, workers=workers, threads=threads),
+        instead="Give --engine torch.",
+    )
+    converted = EngineNetwork(loaded.network, list(loaded.dims), run)  # type: ignore[arg-type]
+    _require_agreement(loaded, converted, shape, engine)
+    return replace(loaded, network=converted, engine=engine)
+
+
+def to_onnx(loaded: LoadedBackbone) -> bytes:
+    """Return an ONNX model of a backbone, in float32, for batches of any length.
+
+    Whether ONNX Runtime then computes what torch does is for the caller to see.
+
+    Parameters
+    ----------
+    loaded : LoadedBackbone
+        On the CPU, run by torch in float32.
+
+    Returns
+    -------
+    bytes
+        Input ``pictures``: what preprocessing makes, channels last, (n, height, width, 3). Outputs: the vectors of each
+        level, by its name, in the order of ``loaded.dims``.
+
+    Raises
+    ------
+    DataError
+        If the network cannot be converted.
+    """
+    from fusionfer.networks._onnx_graph import onnx_graph
+
+    shape = (2, *_picture_shape(loaded))
+    names = list(loaded.dims)
+    return _traced(loaded, "ONNX", lambda module: onnx_graph(module, shape, names), instead="It cannot be exported.")
+
+
+def _traced(loaded: LoadedBackbone, target: str, convert: Callable[[nn.Module], Any], *, instead: str) -> Any:
+    """Return what `convert` makes of the tapped network as a module; whatever it raises becomes one named error."""
     network = loaded.network
     if not isinstance(network, (LevelNetwork, JoinedNetworks)):
         msg = f"{loaded.backbone.name} already runs on {loaded.engine}; convert the one that torch runs."
         raise DataError(msg)
-    shape = (batch_size, *_picture_shape(loaded))
-    compiler = importlib.import_module(f"fusionfer.networks._{engine}")
     modules = [part.module for part in getattr(network, "networks", [network])]
     try:
         # Conversion traces the network, and tells what other networks would lose by that.
         with warnings.catch_warnings(), torch.no_grad(), unpacked(modules):
             warnings.simplefilter("ignore")
-            run = compiler.compile_module(
-                _Vectors(network, modules), shape, workers=workers, threads=threads or torch.get_num_threads()
-            )
+            return convert(_Vectors(network, modules))
     except Exception as error:  # converters raise nearly anything
         reason = " ".join(str(error).split())[:300]
-        msg = (
-            f"{loaded.backbone.name} cannot be converted for {engine} ({type(error).__name__}: {reason}). "
-            "Give --engine torch."
-        )
+        msg = f"{loaded.backbone.name} cannot be converted for {target} ({type(error).__name__}: {reason}). {instead}"
         raise DataError(msg) from error
-    converted = EngineNetwork(network, list(loaded.dims), run)
-    _require_agreement(loaded, converted, shape, engine)
-    return replace(loaded, network=converted, engine=engine)
 
 
 class EngineNetwork:

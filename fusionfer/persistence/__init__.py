@@ -6,9 +6,9 @@
 - ``_archive``: the zip around it
 """
 
-from fusionfer.persistence._archive import file_sha256
+from fusionfer.persistence._archive import file_sha256, replacing
 from fusionfer.persistence._estimators import TRUSTED_TYPES
 from fusionfer.persistence._model import Model
 from fusionfer.persistence._storing import describe_model, load_model, save_model
 
-__all__ = ["TRUSTED_TYPES", "Model", "describe_model", "file_sha256", "load_model", "save_model"]
+__all__ = ["TRUSTED_TYPES", "Model", "describe_model", "file_sha256", "load_model", "replacing", "save_model"]

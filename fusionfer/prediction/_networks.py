@@ -101,13 +101,16 @@ def _find_weights(
 
 
 def require_key(name: str, block: Mapping[str, Any], network: LoadedBackbone, decoder: str) -> None:
-    """Refuse when the pixels or the network would not give the features that the model was trained on."""
+    """Refuse when the pixels or the network would not give the features that the model was trained on.
+
+    How faces were prepared is not judged here: `find_preparation` does what the model records, unless told otherwise.
+    """
     ours = block_key(network.backbone, block["level"], network.weights["sha256"], decoder, network.precision)
     theirs = block["key"]
     if ours["decoder"] != theirs.get("decoder"):
         text = f"Pictures are decoded by {ours['decoder']} here, by {theirs.get('decoder')} for the model's features."
         warnings.warn(text, FusionferWarning, stacklevel=3)
-    differ = [f for f in sorted(ours.keys() - {"decoder"}) if ours.get(f) != theirs.get(f)]
+    differ = [f for f in sorted(ours.keys() - {"decoder", "faces"}) if ours.get(f) != theirs.get(f)]
     if differ:
         told = "; ".join(f"{f}: model {theirs.get(f)!r}, here {ours.get(f)!r}" for f in differ)
         msg = f"Block {name} cannot be computed here as it was for the model ({told}). Fit the model anew."

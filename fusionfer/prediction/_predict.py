@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from fusionfer.exceptions import ImageError
+from fusionfer.exceptions import DataError, ImageError
 from fusionfer.extraction import compute_features, find_device
+from fusionfer.faces import FacePreparation, faces_of, prepare_faces
 from fusionfer.images import FaceSet
 from fusionfer.persistence import Model
+from fusionfer.prediction._faces import find_preparation
 from fusionfer.prediction._networks import load_networks, require_key
 
 __all__ = ["Predictions", "predict"]
@@ -31,7 +33,9 @@ class Predictions:
         Columns in the order of `classes`.
     classes : tuple of str
     skipped : tuple of (id, reason)
-        Pictures that could not be used.
+        Pictures that could not be used, or in which no face was found.
+    boxes : ndarray of float, shape (n, 4), or None
+        Where each face is in its picture: x, y, width, height in pixels; None where no faces were looked for.
     """
 
     ids: np.ndarray
@@ -39,11 +43,19 @@ class Predictions:
     proba: np.ndarray | None
     classes: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
+    boxes: np.ndarray | None = None
 
     def table(self, digits: int = 3) -> tuple[list[str], list[list[str]]]:
-        """Return header and rows of text: image, label, and one probability per class where there are any."""
+        """Return header and rows of text: image, box where there is one, label, and probabilities where there are any.
+
+        The box is one cell, ``x y width height`` in whole pixels.
+        """
         header = ["image", "label"]
         rows = [[str(i), str(label)] for i, label in zip(self.ids, self.labels, strict=True)]
+        if self.boxes is not None:
+            header.insert(1, "face")
+            for row, box in zip(rows, self.boxes, strict=True):
+                row.insert(1, " ".join(f"{value:.0f}" for value in box))
         if self.proba is not None:
             header += list(self.classes)
             rows = [row + [f"{p:.{digits}f}" for p in proba] for row, proba in zip(rows, self.proba, strict=True)]
@@ -54,6 +66,8 @@ class Predictions:
         rows: list[dict[str, Any]] = []
         for i, (sample, label) in enumerate(zip(self.ids, self.labels, strict=True)):
             row: dict[str, Any] = {"image": str(sample), "label": str(label)}
+            if self.boxes is not None:
+                row["face"] = dict(zip(("x", "y", "width", "height"), map(float, self.boxes[i]), strict=True))
             if self.proba is not None:
                 row["probabilities"] = dict(zip(self.classes, map(float, self.proba[i]), strict=True))
             rows.append(row)
@@ -72,6 +86,8 @@ def predict(
     device: str = "auto",
     batch_size: int = 32,
     on_error: str = "skip",
+    preparation: FacePreparation | None = None,
+    several: str = "largest",
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Predictions:
     """Classify `faces` with the backbones and the head of `model`.
@@ -88,6 +104,11 @@ def predict(
         As in `fusionfer.extraction.extract_to_cache`.
     on_error : {"skip", "fail"}
         One bad picture does not stop the rest, unless asked to.
+    preparation : FacePreparation, optional
+        How faces are found, cut out and normalised; by default as the model records, see `find_preparation`. A set that
+        `fusionfer.faces.prepare_faces` has prepared is taken as it is.
+    several : {"largest", "all"}
+        Of a picture with several faces take the largest, or all, as in `fusionfer.faces.prepare_faces`.
 
     Returns
     -------
@@ -103,6 +124,15 @@ def predict(
         With ``on_error="fail"``.
     """
     torch_device = find_device(device)
+    if faces.preparation is None:
+        way = find_preparation(model) if preparation is None else preparation
+        faces = prepare_faces(faces, way, several=several, on_error=on_error, progress=progress)
+    elif preparation is not None:
+        msg = f"{faces.name}: the faces of this set were prepared already, so give no preparation."
+        raise DataError(msg)
+    has_proba = hasattr(model.estimator, "predict_proba")
+    if not len(faces):
+        return _nothing(model, faces, faces.skipped, has_proba)
     with tempfile.TemporaryDirectory(prefix="fusionfer-weights-") as scratch:
         networks = load_networks(model, weights, torch_device, Path(scratch))
         for name, block in model.blocks.items():
@@ -117,14 +147,23 @@ def predict(
         raise ImageError(msg)
     kept = np.array([i for i in range(len(faces)) if i not in failed], dtype=np.intp)
     skipped = (*faces.skipped, *((str(faces.ids[i]), reason) for i, reason in sorted(failed.items())))
-    has_proba = hasattr(model.estimator, "predict_proba")
+    found = [face for i, face in enumerate(faces_of(faces)) if i not in failed]
+    boxes = np.array([face.box for face in found if face is not None], dtype=float).reshape(-1, 4)
     if not len(kept):
-        empty = np.empty(0, dtype=np.str_)
-        return Predictions(
-            empty, empty, np.empty((0, len(model.classes))) if has_proba else None, model.classes, skipped
-        )
+        return _nothing(model, faces, skipped, has_proba)
     columns = [values[distinct.index(networks[name]), block["level"]] for name, block in model.blocks.items()]
     X = np.concatenate(columns, axis=1)[kept]
     proba = np.asarray(model.predict_proba(X)) if has_proba else None
     labels = np.asarray(model.predict(X)).astype(np.str_)
-    return Predictions(faces.ids[kept], labels, proba, model.classes, skipped)
+    return Predictions(faces.ids[kept], labels, proba, model.classes, skipped, boxes if _located(faces) else None)
+
+
+def _located(faces: FaceSet) -> bool:
+    """Whether faces were looked for in the pictures, so that each has a box."""
+    return (faces.prepared or {}).get("mode", "none") != "none"
+
+
+def _nothing(model: Model, faces: FaceSet, skipped: tuple[tuple[str, str], ...], has_proba: bool) -> Predictions:
+    """Return what is said of pictures of which none can be used."""
+    empty, proba = np.empty(0, dtype=np.str_), np.empty((0, len(model.classes))) if has_proba else None
+    return Predictions(empty, empty, proba, model.classes, skipped, np.empty((0, 4)) if _located(faces) else None)

@@ -9,6 +9,7 @@
 - ``_boosting_figure``: what a boosted head did, round by round
 - ``_training_figures``: what networks did epoch by epoch, and how they compare
 - ``_steps_figure``: shares one below the other
+- ``_occlusion_figure``: maps of what a sliding square took away, over faces
 - ``_words``: what figures show, in words; ``_thumbnails``: one face, small
 - ``_parts``: what a page is made of; ``_sections``: the sections of a report
 - ``_html``: a folder with a page (``page.html.jinja``), the same in Markdown and JSON, and the figures
@@ -26,6 +27,7 @@ from fusionfer.report._intervals import (
     interval_table,
     overall_interval_table,
 )
+from fusionfer.report._occlusion_figure import OcclusionPanel, occlusion_figure
 from fusionfer.report._parts import Code, Picture, Section, Sheet
 from fusionfer.report._sections import (
     audit_section,
@@ -54,6 +56,7 @@ from fusionfer.report._writing import write_bytes
 
 __all__ = [
     "Code",
+    "OcclusionPanel",
     "Picture",
     "Section",
     "Sheet",
@@ -82,6 +85,7 @@ __all__ = [
     "interval_table",
     "linear_cka",
     "markdown_table",
+    "occlusion_figure",
     "overall_interval_table",
     "overall_table",
     "png_bytes",

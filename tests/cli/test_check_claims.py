@@ -65,7 +65,7 @@ def test_json(cli, table):
     outcome = cli("check-claims", "malik-2025", "--json")
     (one,) = json.loads(outcome.out)["findings"]
     assert outcome.code == 5
-    assert (one["claim"], one["because"]) == ("recall 68.98 %", "it is stated twice")
+    assert (one["claim"], one["because"]) == ("recall 68.98 %", "the same figure is stated twice")
     assert one["misses_by"] == pytest.approx(0.01125)
 
 

@@ -71,7 +71,7 @@ def test_a_folder_with_an_unreadable_file(cli, make_cache):
 @pytest.mark.parametrize(
     ("content", "pattern"),
     [
-        (None, r"x does not exist\. Give a cache file, a folder of caches, a model, or a checkpoint"),
+        (None, r"x does not exist\. Give a cache file, a folder of caches, a model, a checkpoint, or an export"),
         (b"", r"x is no feature cache: not HDF5, it is empty"),
         (b"%PDF", r"x is no feature cache: not HDF5, it begins with b'%PDF'"),
         (b"PK\x03\x04 and no more", r"x is no fusionfer model, or is damaged"),

@@ -261,7 +261,7 @@ def test_what_is_wrong_is_said_before_anything_is_decoded(faces, quick_keys, tmp
 
     with pytest.raises(UnknownNameError, match="Did you mean 'resnet50v2'"):
         attempt("resnet50_v2")
-    with pytest.raises(UnknownNameError, match="Unknown network with weights 'resnet34'.*: mobilenet_v2"):
+    with pytest.raises(UnknownNameError, match=r"Unknown network with weights 'resnet34'.*: mobilenet_v2"):
         attempt(weights="resnet34=a.safetensors")
     with pytest.raises(UnknownNameError, match="Unknown optimizer 'adamw'"):
         attempt(optimizer="adamw")
