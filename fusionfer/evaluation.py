@@ -290,7 +290,7 @@ def copies_of_trained(
     if leaked.any():
         kin = " (or pictures of their person)" if persons else ""
         notes.append(
-            f"{np.sum(leaked)} of {len(ids)} scored rows were not trained on, but copies of them{kin} were: their "
+            f"{np.sum(leaked):,} of {len(ids):,} scored rows were not trained on, but copies of them{kin} were: their "
             "figures say little about new faces."
         )
     else:
@@ -320,17 +320,17 @@ def _said_of_seen(
     notes = []
     if trained.any():
         notes.append(
-            f"{np.sum(trained)} of {len(rows)} scored rows were trained on: their figures say nothing about new faces."
+            f"{np.sum(trained):,} of {len(rows):,} scored rows were trained on: their figures say nothing about new faces."
         )
     if by_weights:
         notes.append(
-            f"{np.sum(np.logical_or.reduce(list(by_weights.values())))} of {len(rows)} scored rows are images that the "
+            f"{np.sum(np.logical_or.reduce(list(by_weights.values()))):,} of {len(rows):,} scored rows are images that the "
             f"weights of {', '.join(by_weights)} were trained on: their figures say nothing about new faces."
         )
     if related.any():
         groups = len(np.unique(rows.groups[related]))
         notes.append(
-            f"{np.sum(related)} of {len(rows)} scored rows were not trained on, but others of their {groups} groups "
+            f"{np.sum(related):,} of {len(rows):,} scored rows were not trained on, but others of their {groups} groups "
             "(persons, sequences) were: their figures say little about new persons."
         )
     for mask, what in [
@@ -341,7 +341,7 @@ def _said_of_seen(
         ),
     ]:
         if mask.any():
-            notes.append(f"{np.sum(mask)} of {len(rows)} scored rows {what}: their figures are a little too good.")
+            notes.append(f"{np.sum(mask):,} of {len(rows):,} scored rows {what}: their figures are a little too good.")
     return notes
 
 
