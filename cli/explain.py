@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from .options import (
     device_option,
     engine_option,
     faces_options,
+    given,
     json_option,
     max_pixels_option,
     quiet_option,
@@ -92,7 +94,7 @@ class _Fill(click.ParamType):
     type=click.Path(path_type=Path),
     help="Write the overlay as FILE.png, the arrays as FILE.npz; of several pictures, both into a folder. Repeatable.",
 )
-@click.option("--curves", is_flag=True, help="Also say how faithful the map is, by deletion and insertion.")
+@click.option("--curves", is_flag=True, help="Also say how faithful the first class's map is.")
 @click.option("--per-class", type=click.Path(path_type=Path), metavar="DATA", help="Average the maps of each class.")
 @click.option("--split", default="test", show_default=True, help="--per-class: which pictures of DATA.")
 @click.option(
@@ -170,6 +172,9 @@ def explain(
     if classes and per_class is None:
         msg = "--classes maps the labels of --per-class DATA; name the class to explain with --class."
         raise click.UsageError(msg)
+    if per_class is None and (idle := given("split", "limit")):
+        msg = f"{' and '.join(idle)} choose pictures of --per-class DATA; all of IMAGES are explained."
+        raise click.UsageError(msg)
     from fusionfer.explanation import Settings, draw_faces, even_batches, input_sizes
     from fusionfer.faces import find_photographs, prepare_faces
     from fusionfer.images import parse_classes, read_faces, read_pictures
@@ -188,6 +193,9 @@ def explain(
     if any(way.describe() != ways[0].describe() for way in ways):
         msg = "These models were trained on faces prepared in different ways. Give one --model at a time."
         raise click.UsageError(msg)
+    if ways[0].mode == "none" and (idle := given("detector", "margin", "several")):
+        msg = f"{' and '.join(idle)} say how faces are cut out: give --faces detect or align too."
+        raise click.UsageError(msg)
     if mode is None and per_class is None and ways[0].mode == "none" and not quiet:
         for name in find_photographs(faces)[:1]:
             text = f"In {name} a face fills less than a third of the picture; --faces align cuts faces out."
@@ -201,11 +209,12 @@ def explain(
     side = max(size for model in loaded for size in input_sizes(model))
     windows = len(window_grid((side, side), *window_sizes((side, side), window, stride)))
     together = batch_size or even_batches(1 + windows, side)
-    classifiers = [
-        Classifier(model, weights=weights, device=device, engine=engine, batch_size=together) for model in loaded
-    ]
     common: dict[str, Any] = {"settings": Settings(window, stride, fill, effort, seed), "batch_size": together}
-    with progress_bar(quiet) as progress:
+    with ExitStack() as stack, progress_bar(quiet) as progress:
+        classifiers = [
+            stack.enter_context(Classifier(model, weights=weights, device=device, engine=engine, batch_size=together))
+            for model in loaded
+        ]
         common["progress"] = progress
         if per_class is not None:
             return _per_class(faces, classifiers[0], outs, as_json, split=split, limit=None, seed=seed, **common)
@@ -235,10 +244,15 @@ def _pictures(
             one = found[name] = explain(pixels, classifier, classes=chosen, name=sample, **common)
             areas = faithfulness(one, classifier, batch_size=common["batch_size"]) if curves else {}
             extra = {which: {"deletion": c.deletion_area, "insertion": c.insertion_area} for which, c in areas.items()}
-            told.append({"model": name, **one.to_dict(), **({"curves": extra} if extra else {})})
+            told.append(
+                {"model": name, **one.to_dict(), **({"curves": {"class": one.classes[0], **extra}} if extra else {})}
+            )
             if not as_json:
                 click.echo(f"{sample}{f' by {name}' if len(classifiers) > 1 else ''}: {one.predicted}\n")
-                for table in (*explanation_tables(one), *([faithfulness_table(areas)] if areas else [])):
+                for table in (
+                    *explanation_tables(one),
+                    *([faithfulness_table(areas, one.classes[0])] if areas else []),
+                ):
                     print_report_table(table)
         _write(outs, found, i, len(faces))
     if as_json:

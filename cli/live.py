@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import device_option, json_option, max_pixels_option, model_option, quiet_option, trust_option
+from .options import device_option, given, json_option, max_pixels_option, model_option, quiet_option, trust_option
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_json
@@ -24,10 +24,8 @@ from .wording import as_options
 @click.option("--realtime", is_flag=True, help="Play the video at its own speed: frames that are too late are dropped.")
 @click.option(
     "--rate",
-    default=25.0,
-    show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    help="Frames per second of --images.",
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="Frames per second of --images; by default 25.",
 )
 @click.option(
     "--output",
@@ -137,6 +135,15 @@ def live(
     if options["realtime"] and video is None:
         msg = "--realtime plays a --video at its own speed."
         raise click.UsageError(msg)
+    if options["rate"] is not None and images is None:
+        msg = "--rate is for --images; cameras and videos have their own."
+        raise click.UsageError(msg)
+    if options["faces"] == "none" and (idle := given("detector", "detection_side", "margin", "every", "keep")):
+        msg = f"{' and '.join(idle)} say how faces are found and followed, which --faces none does not."
+        raise click.UsageError(msg)
+    if str(options["detector"]).startswith("yunet=") and given("detection_side"):
+        msg = "--detection-side is for haar; YuNet looks at frames of their own size."
+        raise click.UsageError(msg)
     from fusionfer.exceptions import DataError, ExtractionInterrupted
 
     for option, path in (("--csv", table), ("--output", output)):
@@ -158,7 +165,7 @@ def live(
     elif video is not None:
         source = VideoSource(video, realtime=options["realtime"])
     else:
-        source = ImagesSource(images or "", rate=options["rate"], max_pixels=options["max_pixels"])
+        source = ImagesSource(images or "", rate=options["rate"] or 25.0, max_pixels=options["max_pixels"])
     window = options["window"] if options["window"] is not None else output is None and table is None
     # One face a frame, and the other core finds faces: more pictures at once, or more threads, would only wait.
     classifier = Classifier(

@@ -15,6 +15,7 @@ __all__ = [
     "device_option",
     "engine_option",
     "faces_options",
+    "given",
     "json_option",
     "labels_option",
     "lock_option",
@@ -172,3 +173,10 @@ def name_of(data: Path, labels: Path | None = None) -> str:
     """Return what folders of results are named after: other labels are other results."""
     name = data.resolve().stem if data.is_file() else data.resolve().name
     return name if labels is None else f"{name}-{labels.stem}"
+
+
+def given(*names: str) -> list[str]:
+    """Return those of these parameters that stand on the command line, as options: what a default says is not asked."""
+    context = click.get_current_context()
+    said = [name for name in names if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+    return ["--" + name.replace("_", "-") for name in said]

@@ -320,18 +320,19 @@ def _said_of_seen(
     notes = []
     if trained.any():
         notes.append(
-            f"{np.sum(trained):,} of {len(rows):,} scored rows were trained on: their figures say nothing about new faces."
+            f"{np.sum(trained):,} of {len(rows):,} scored rows were trained on: "
+            "their figures say nothing about new faces."
         )
     if by_weights:
         notes.append(
-            f"{np.sum(np.logical_or.reduce(list(by_weights.values()))):,} of {len(rows):,} scored rows are images that the "
-            f"weights of {', '.join(by_weights)} were trained on: their figures say nothing about new faces."
+            f"{np.sum(np.logical_or.reduce(list(by_weights.values()))):,} of {len(rows):,} scored rows are images that "
+            f"the weights of {', '.join(by_weights)} were trained on: their figures say nothing about new faces."
         )
     if related.any():
         groups = len(np.unique(rows.groups[related]))
         notes.append(
-            f"{np.sum(related):,} of {len(rows):,} scored rows were not trained on, but others of their {groups} groups "
-            "(persons, sequences) were: their figures say little about new persons."
+            f"{np.sum(related):,} of {len(rows):,} scored rows were not trained on, but others of their {groups} "
+            "groups (persons, sequences) were: their figures say little about new persons."
         )
     for mask, what in [
         (chose, "have chosen the model (blocks, parameters, calibration)"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusionfer.exceptions import DataError, ImageError, unknown_name
-from fusionfer.explanation._explain import Settings, explain, require_probabilities
+from fusionfer.explanation._explain import Settings, _finite, explain, require_probabilities
 from fusionfer.images import SPLITS, FaceSet
 from fusionfer.occlusion import region_masks
 from fusionfer.prediction import Classifier
@@ -31,6 +31,7 @@ class RegionEstimate:
         Share of the picture's pixels.
     share, low, high : float
         Positive saliency in the part by all positive saliency, summed over pictures, and its interval of 95 %.
+        NaN where no map is positive anywhere; of one picture there is no interval.
     density : float
         `share` by `area`.
     """
@@ -103,8 +104,8 @@ class ClassMaps:
                     "right": self.right[label],
                     "ids": list(self.ids[label]),
                     "regions": [
-                        {"region": one.region, "area": one.area, "share": one.share, "low": one.low, "high": one.high,
-                         "density": one.density}
+                        {"region": one.region, "area": one.area, "share": _finite(one.share), "low": _finite(one.low),
+                         "high": _finite(one.high), "density": _finite(one.density)}
                         for one in self.regions if one.label == label
                     ],
                 }
@@ -207,6 +208,11 @@ def explain_classes(
     """
     settings = settings or Settings()
     require_probabilities(classifier.model)
+    if not len(faces) and faces.skipped:
+        first, reason = faces.skipped[0]
+        told = f"{len(faces.skipped)} were left out. The first, {first}: {reason}"
+        msg = f"{faces.name}: not one picture can be used; {told}"
+        raise DataError(msg)
     drawn = draw_faces(faces, split=split, limit=limit, seed=seed)
     strange = sorted(set(drawn.classes) - set(classifier.classes))
     if strange:
@@ -272,17 +278,19 @@ def _estimates(label: str, maps: np.ndarray, samples: int, seed: int) -> list[Re
 
     def shares(weights: np.ndarray) -> np.ndarray:
         parts = weights @ sums
-        return parts / np.maximum(parts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        total = parts.sum(axis=1, keepdims=True)
+        return np.divide(parts, total, out=np.full_like(parts, np.nan), where=total > 0)
 
     point = shares(np.ones((1, len(maps))))[0]
+    bounds = [(float("nan"), float("nan"))] * len(masks)
     if len(maps) > 1:
         drawn = resample(shares, len(maps), samples=samples, seed=seed).inside
-        bounds = [percentile_interval(drawn[:, k]) for k in range(len(masks))]
-    else:
-        bounds = [(float("nan"), float("nan"))] * len(masks)
+        drawn = drawn[np.isfinite(drawn[:, 0])]  # where no probability falls there is nothing to share out
+        if len(drawn):
+            bounds = [percentile_interval(drawn[:, k]) for k in range(len(masks))]
     found = [
         RegionEstimate(label, region, float(mask.mean()), float(share), *bound)
         for (region, mask), share, bound in zip(masks.items(), point, bounds, strict=True)
         if mask.any()
     ]
-    return sorted(found, key=lambda one: -one.density)
+    return sorted(found, key=lambda one: -np.nan_to_num(one.density))

@@ -202,7 +202,7 @@ def explain(
     classifier : Classifier
         The model with its networks; the head may be anything that gives probabilities, trees too.
     classes : {"predicted", "all"}, or sequence of str
-        Which classes to explain. More classes take no more time.
+        Which classes to explain, each once; both words may stand among names. More classes take no more time.
     name : str
         Of the picture, for the result.
     settings : Settings, optional
@@ -234,10 +234,10 @@ def explain(
     model = classifier.model
     require_probabilities(model)
     asked = [classes] if isinstance(classes, str) else list(classes)
-    special = asked in (["predicted"], ["all"]) and asked[0] not in model.classes
+    special = {"predicted", "all"} - set(model.classes)
     for label in asked:
-        if label not in model.classes and not special:
-            raise unknown_name("class", label, [*model.classes, "all"], plural="classes")
+        if label not in model.classes and label not in special:
+            raise unknown_name("class", label, [*model.classes, *special], plural="classes")
     if not asked:
         msg = "Name a class to explain, or give 'predicted' or 'all'."
         raise DataError(msg)
@@ -246,7 +246,9 @@ def explain(
     known = model.classes
 
     def columns(whole: np.ndarray) -> list[int]:
-        chosen = asked if not special else known if asked == ["all"] else [viewed.predicted]
+        meant = {"all": known, "predicted": (viewed.predicted,)}
+        every = [one for label in asked for one in (meant[label] if label in special else (label,))]
+        chosen = list(dict.fromkeys(every))  # a class that is named twice is explained once
         seen.extend(whole[: len(known)].tolist())
         labels.extend(chosen)
         return [view * len(known) + known.index(label) for view in range(len(viewed.views)) for label in chosen]

@@ -158,13 +158,15 @@ def class_maps_table(found: ClassMaps) -> Table:
     return Table("Which parts of the face matter", header, tuple(rows), note)
 
 
-def faithfulness_table(curves: dict[str, Curves]) -> Table:
+def faithfulness_table(curves: dict[str, Curves], label: str = "") -> Table:
     """Return the areas below the curves of a map and of the maps that know nothing.
 
     Parameters
     ----------
     curves : dict of str to Curves
         From `faithfulness`.
+    label : str
+        The class whose probability they follow, for the title.
 
     Returns
     -------
@@ -173,7 +175,8 @@ def faithfulness_table(curves: dict[str, Curves]) -> Table:
     names = {"map": "this map", "shuffled": "its windows shuffled", "centre": "Gaussian in the middle"}
     rows = [(names[name], f"{one.deletion_area:.3f}", f"{one.insertion_area:.3f}") for name, one in curves.items()]
     note = "Areas below the probability: a faithful map has little deletion and much insertion."
-    return Table("Deletion and insertion", ("map", "deletion", "insertion"), tuple(rows), note)
+    title = f"Deletion and insertion, {label}" if label else "Deletion and insertion"
+    return Table(title, ("map", "deletion", "insertion"), tuple(rows), note)
 
 
 def write_figure(path: str | Path, figure: Any) -> None:

@@ -26,6 +26,7 @@ __all__ = ["live"]
 
 #: Seconds without a frame after which a camera counts as lost.
 PATIENCE = 5.0
+LATE_OVER = 10_000  # frames over which the latency is told, so that a camera may run for weeks
 RATE_OVER = 30  # frames over which the frames per second in the picture are counted
 
 
@@ -174,7 +175,7 @@ class _Reader:
     def _hangs(self) -> bool:
         if self._stop.is_set():
             self.ended = self.ended or "stopped"
-        elif time.monotonic() - self._last > PATIENCE:
+        elif not self._source.waits and time.monotonic() - self._last > PATIENCE:
             self.ended = f"the {self._source.name} gave no frame for {PATIENCE:g} s"
         return bool(self.ended)
 
@@ -191,7 +192,7 @@ class _Run:
         self._video: VideoOutput | None = None
         self._window: Window | None = None
         self._begin = self._end = 0.0
-        self._late: list[float] = []
+        self._late: collections.deque[float] = collections.deque(maxlen=LATE_OVER)
         self._ends: collections.deque[float] = collections.deque(maxlen=RATE_OVER + 1)
 
     def open(self, stack: contextlib.ExitStack, files: dict[str, Path], window: bool) -> None:
@@ -247,7 +248,7 @@ class _Run:
             seconds=seconds,
             rate=self.frames / seconds if seconds > 0 else 0.0,
             steps={step: 1e3 * total / max(1, self.frames) for step, total in self.timing.seconds.items()},
-            latency=latency_of(self._late),
+            latency=latency_of(list(self._late)),
             ended=ended,
             skipped=tuple(self.source.skipped),
             written=tuple(str(path) for path in files.values() if path.exists()),

@@ -40,7 +40,7 @@ class LiveReport:
     steps : dict of str to float
         Step -> milliseconds per frame; steps of different threads run at the same time.
     latency : dict of str to float
-        Milliseconds from a frame to its result: "median", "p95", "largest".
+        Milliseconds from a frame to its result, of the last 10,000 frames: "median", "p95", "largest".
     ended : str
         Why it ended: "end" of the source, "time" (`max_seconds`), "window" (closed, or q), "stopped" (asked to), or a
         sentence that says what went wrong.

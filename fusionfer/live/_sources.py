@@ -55,6 +55,8 @@ class Source:
         Number of frames; 0 where nobody knows.
     live : bool
         Whether frames come by the clock: then those that nobody takes in time are dropped.
+    waits : bool
+        Whether it knows when its next frame is due and waits for that: then it is not lost, however long it is silent.
     skipped : list of (str, str)
         What could not be read, and why.
     ended : str
@@ -65,6 +67,7 @@ class Source:
     rate: float = FRAME_RATE
     total: int = 0
     live: bool = False
+    waits: bool = False
 
     def __init__(self) -> None:
         self.skipped: list[tuple[str, str]] = []
@@ -155,7 +158,7 @@ class VideoSource(Source):
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__()
-        self.name, self.live = str(path), bool(realtime)
+        self.name, self.live, self.waits = str(path), bool(realtime), bool(realtime)
         self._clock, self._sleep = clock, sleep
         if not Path(path).is_file():
             msg = f"{path}: there is no such file. Give a video, or a folder of pictures to --images."
@@ -176,7 +179,7 @@ class VideoSource(Source):
         while pixels is not None:
             told = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3 - first
             # Some containers hold no times; then the frame rate is all there is.
-            at = told if told > last else number / self.rate
+            at = told if told > last else max(last, number / self.rate)
             last = at
             if self.live:
                 self._sleep(max(0.0, begin + at - self._clock()))

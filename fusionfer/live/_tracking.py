@@ -77,7 +77,7 @@ class Tracker:
         self.tracks: tuple[Track, ...] = ()
         self._numbers = 0
         self._before: np.ndarray | None = None
-        self._shrunk = 1.0
+        self._size = (0, 0)
 
     @property
     def count(self) -> int:
@@ -88,7 +88,8 @@ class Tracker:
         """Move all tracks to the frame `pixels` (uint8, RGB), and end those that were lost for too long."""
         grey, shrunk = _small(pixels)
         before, self._before = self._before, grey
-        known = before is not None and before.shape == grey.shape
+        # Frames of two sizes may shrink to one, but boxes are in pixels of the whole frame.
+        known, self._size = self._size == pixels.shape[:2], pixels.shape[:2]
         moved = [
             self._move(track, before, grey, shrunk) if known else replace(track, lost=True) for track in self.tracks
         ]

@@ -54,7 +54,12 @@ class TableOutput:
         except OSError as error:
             raise _cannot(path, error) from error
         header = ["time", "frame", "face", "x", "y", "width", "height", "score", "label", "label_raw"]
-        self._write([[*header, *classes, *(f"{name}_raw" for name in classes)]])
+        try:
+            self._write([[*header, *classes, *(f"{name}_raw" for name in classes)]])
+        except StoreFullError:
+            self._file.close()
+            self._part.unlink(missing_ok=True)
+            raise
         self._frames = 0
 
     def add(self, frame: Frame, readings: Sequence[Reading]) -> None:
@@ -120,6 +125,7 @@ class VideoOutput:
         self._part = part_of(path)
         self._writer: cv2.VideoWriter | None = None
         self._size, self._checked = (0, 0), 0.0
+        self._left_out = 0  # frames of gaps that were too long to be filled
 
     def add(self, frame: Frame, pixels: np.ndarray) -> None:
         """Write a frame, at its time.
@@ -136,8 +142,10 @@ class VideoOutput:
         self._require_room()
         picture = cv2.cvtColor(_fitted(pixels, self._size), cv2.COLOR_RGB2BGR)
         # At least once; and again where frames before it were dropped, so that the video keeps the time.
-        behind = round(frame.time * self.rate) + 1 - self.written
-        for _ in range(min(max(1, behind), round(LONGEST_GAP * self.rate) + 1)):
+        behind = round(frame.time * self.rate) + 1 - self.written - self._left_out
+        longest = round(LONGEST_GAP * self.rate) + 1
+        self._left_out += max(0, behind - longest)  # once: what follows the gap is on time again
+        for _ in range(min(max(1, behind), longest)):
             self._writer.write(picture)
             self.written += 1
 
@@ -160,7 +168,10 @@ class VideoOutput:
 
     def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
         self._size = (size[0] - size[0] % 2, size[1] - size[1] % 2)  # codecs want even sides
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _cannot(self.path, error) from error
         codec = cv2.VideoWriter.fourcc(*CONTAINERS[self.path.suffix.lower()])
         writer = cv2.VideoWriter(str(self._part), cv2.CAP_FFMPEG, codec, self.rate, self._size)
         if not writer.isOpened():
@@ -198,9 +209,13 @@ class Window:
 
     def show(self, pixels: np.ndarray) -> None:
         """Show RGB pixels, and look at the keys."""
-        cv2.imshow(self.title, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-        key = cv2.waitKey(1) & 0xFF
-        if key in (27, ord("q")) or cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+        try:
+            cv2.imshow(self.title, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+            key = cv2.waitKey(1) & 0xFF
+            gone = cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # Qt raises where others say that a closed window is not visible
+            key, gone = -1, True
+        if gone or key in (27, ord("q")):
             self.open = False
 
     def close(self) -> None:

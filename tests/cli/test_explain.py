@@ -52,6 +52,15 @@ def test_json_of_classes_and_two_models(explain, shared_model, picture, tmp_path
     assert first["measured"] == first["windows"] == 9
 
 
+def test_curves_say_which_class_they_follow(explain, picture):
+    """The first of several, in the table's title and in JSON."""
+    arguments = (picture, "--class", "sad", "--class", "fear", "--curves")
+    assert "Deletion and insertion, sad\n" in explain(*arguments).out
+    (told,) = json.loads(explain(*arguments, "--json").out)["explanations"]
+    assert told["curves"]["class"] == "sad"
+    assert set(told["curves"]) == {"class", "map", "shuffled", "centre"}
+
+
 def test_several_pictures_into_a_folder(explain, shared_faces, tmp_path):
     """Both files of each, numbered; a broken one is skipped, named, and exits with 3."""
     good = sorted((shared_faces / "test" / "sad").iterdir())[:2]
@@ -74,6 +83,8 @@ def test_per_class(explain, shared_faces, tmp_path):
     told = json.loads(explain(*arguments, "--json").out)
     assert [one["pictures"] for one in told["classes"]] == [2] * 7
     assert told["split"] == "test"
+    single = json.loads(explain("--per-class", shared_faces, "--limit", 1, "--json").out)  # no interval of one picture
+    assert {region["low"] for one in single["classes"] for region in one["regions"]} == {None}
 
 
 def test_a_photograph(explain, picture, tmp_path):
@@ -111,3 +122,17 @@ def test_what_is_refused(explain, picture, shared_faces, arguments, code, told):
     outcome = explain(*(str(one).format(picture=picture, folder=shared_faces) for one in arguments))
     assert outcome.code == code
     assert told in " ".join(outcome.err.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--split", "test", "--limit", 3], "--split and --limit choose pictures of --per-class DATA"),
+        (["--faces", "none", "--margin", 0.1], "--margin say how faces are cut out: give --faces"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(cli, shared_model, shared_faces, options, message):
+    """What only means something elsewhere is wrong usage here, not silently ignored."""
+    outcome = cli("explain", next(shared_faces.rglob("*.png")), "--model", shared_model, *options)
+    assert outcome.code == 2
+    assert message in " ".join(outcome.err.split())

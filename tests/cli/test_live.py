@@ -93,6 +93,7 @@ def test_without_a_window_and_files_one_line_says_so(cli, folder, shared_model):
         ([], 2, "Give one of --camera, --video and --images."),
         (["--camera", "0", "--video", "x"], 2, "Give one of --camera, --video and --images."),
         (["--camera", "0", "--realtime"], 2, "--realtime plays a --video at its own speed."),
+        (["--camera", "0", "--rate", "9"], 2, "--rate is for --images; cameras and videos have their own."),
         (["--video", "gone.mp4"], 1, "gone.mp4: there is no such file"),
         (["--camera", "97"], 1, "The camera 97 gives no picture"),
         (["--video", "gone.mp4", "--detector", "hair"], 1, "Unknown detector 'hair'"),
@@ -130,3 +131,17 @@ def test_a_signal_ends_it_with_whole_files(cli, folder, shared_model, tmp_path):
     assert 1 <= cv2.VideoCapture(str(tmp_path / "o.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) < 400
     assert all(row["label"] and row["surprise_raw"] for row in rows(tmp_path / "o.csv"))
     assert not list(tmp_path.glob("*.part.*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--faces", "none", "--every", 2, "--keep", 1], "--every and --keep say how faces are found and followed"),
+        (["--detector", "yunet=face.onnx", "--detection-side", 240], "--detection-side is for haar"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(cli, shared_model, shared_faces, options, message):
+    """What only means something elsewhere is wrong usage here, not silently ignored."""
+    outcome = cli("live", "--images", shared_faces, "--model", shared_model, *options)
+    assert outcome.code == 2
+    assert message in " ".join(outcome.err.split())

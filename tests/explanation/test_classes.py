@@ -1,5 +1,6 @@
 """Maps averaged over a set, and the parts of the face with their intervals."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,25 @@ def test_regions_that_are_known():
     mixed = _estimates("happy", np.stack([masks["mouth"] * 1.0] * 5 + [masks["eyes"] * 1.0] * 5), 200, 0)
     mouth = next(r for r in mixed if r.region == "mouth")
     assert mouth.low < mouth.share < mouth.high
+
+
+def test_maps_that_are_nowhere_positive(found):
+    """Nothing can be shared out: no share, no interval and no density, and JSON says null, as for one picture."""
+    some = _estimates("happy", np.full((3, 48, 48), -0.1), 20, 0)
+    assert np.isnan([(one.share, one.low, one.high, one.density) for one in some]).all()
+    half = _estimates("happy", np.stack([np.zeros((48, 48)), np.ones((48, 48))]), 50, 0)
+    assert [one.low for one in half] == pytest.approx([one.area for one in half])
+    one = _estimates(found.classes[0], np.ones((1, 48, 48)), 20, 0)
+    told = replace(found, regions=tuple(one)).to_dict()
+    assert {region["low"] for region in told["classes"][0]["regions"]} == {None}
+    json.dumps(told, allow_nan=False)
+
+
+def test_no_face_at_all(face_set, classifier):
+    """Where every picture was left out before, the error says why, and speaks of no split."""
+    none = replace(face_set.take(np.zeros(len(face_set), dtype=bool)), skipped=(("a.png", "No face was found."),))
+    with pytest.raises(DataError, match=r"not one picture can be used; 1 were left out\. The first, a\.png: No face"):
+        explain_classes(none, classifier)
 
 
 def test_what_is_drawn(face_set):

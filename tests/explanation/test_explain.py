@@ -68,6 +68,16 @@ def test_the_predicted_class_is_the_default(face, classifier, explained):
     assert one.classes == (explained.predicted,)
 
 
+def test_words_among_names_and_names_twice(face, classifier, explained):
+    """'all' and 'predicted' may stand beside classes; each class is explained once, in the order of the request."""
+    other = next(label for label in classifier.classes if label != explained.predicted)
+    options = {"settings": Settings(size=16, stride=16), "alone": False, "batch_size": 16}
+    one = explain(face, classifier, classes=[other, "predicted", other], **options)
+    assert one.classes == (other, explained.predicted)
+    every = explain(face, classifier, classes=[classifier.classes[1], "all"], **options)
+    assert every.classes == tuple(dict.fromkeys([classifier.classes[1], *classifier.classes]))
+
+
 def test_a_head_that_reads_one_patch(classifier, face_set):
     """A head that only knows how the features look when one patch is covered: the map's maximum lies on that patch."""
 

@@ -124,10 +124,11 @@ def test_the_same_video_gives_the_same_csv(video, classifier, preparation, tmp_p
 def test_late_frames_are_dropped_and_counted(frames, classifier, preparation, tmp_path):
     """A live source that is faster than the classifier: what is read is newer, and the numbers add up."""
     slow = mock.Mock(wraps=classifier, engine="none", classes=classifier.classes, model=classifier.model)
-    slow.predict_proba = lambda pictures: time.sleep(0.08) or classifier.predict_proba(pictures)
-    source = Frames(frames[:30], live=True, pause=0.01)
+    gate = threading.Event()  # the first face is classified when all frames have come
+    slow.predict_proba = lambda pictures: gate.wait(20) and classifier.predict_proba(pictures)
+    source = Frames(frames[:30], after=gate.set, live=True)
     report = live(source, slow, preparation, every=1, csv=tmp_path / "out.csv")
-    assert report.dropped >= 10
+    assert report.dropped >= 20  # a few are under way in the steps
     assert report.frames + report.dropped == 30
     assert rows(tmp_path / "out.csv")[-1]["frame"] == "29"
     assert report.complete
@@ -164,6 +165,24 @@ def test_a_camera_that_hangs_counts_as_lost(frames, classifier, preparation, tmp
     assert source.closed == 0  # a thread still reads from it
     gate.set()
     assert 1 <= len(rows(tmp_path / "out.csv")) <= 3
+
+
+def test_a_source_that_waits_for_its_next_frame_is_not_lost(frames, classifier, preparation):
+    """A video at its own speed may stand still for longer than the patience."""
+    source = Frames(frames[:2], live=True, pause=0.5)
+    source.waits = True
+    with mock.patch.object(module, "PATIENCE", 0.05):
+        report = live(source, classifier, preparation)
+    assert report.ended == "end"
+
+
+def test_the_memory_of_a_long_run_is_bounded(frames, classifier, preparation):
+    """Latency is told of the last frames only; the other figures are of all."""
+    with mock.patch.object(module, "LATE_OVER", 2), mock.patch.object(module, "latency_of") as told:
+        told.return_value = {}
+        report = live(Frames(frames[:5]), classifier, preparation)
+    assert report.frames == 5
+    assert len(told.call_args.args[0]) == 2
 
 
 @pytest.mark.parametrize("where", ["source", "detector", "classifier"])

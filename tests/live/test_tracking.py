@@ -129,6 +129,15 @@ def test_frames_of_another_size_lose_all():
     assert track.lost
 
 
+def test_frames_of_twice_the_size_lose_all():
+    """Both shrink to the same size for the flow, but the box is in pixels of the first."""
+    tracker = Tracker()
+    tracker.follow(np.kron(textured(20, 20), np.ones((3, 3, 1), np.uint8)), 0.0)
+    tracker.correct([Face((60, 60, 180, 180), 1.0)], 0.0)
+    (track,) = tracker.follow(np.kron(textured(20, 20), np.ones((6, 6, 1), np.uint8)), 0.1)
+    assert track.lost
+
+
 def test_what_is_no_time_is_refused():
     """The message says what is allowed."""
     with pytest.raises(DataError, match="keep must be a time in seconds above 0, got 0"):

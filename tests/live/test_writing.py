@@ -79,6 +79,16 @@ def test_a_full_disk_leaves_whole_lines(tmp_path):
     assert table.path.read_bytes() == whole
 
 
+def test_a_disk_that_is_full_from_the_start_leaves_no_part(tmp_path):
+    """Not even the header could be written: nothing stays."""
+    with (
+        mock.patch.object(TableOutput, "_write", side_effect=StoreFullError("the disk is full")),
+        pytest.raises(StoreFullError),
+    ):
+        TableOutput(tmp_path / "out.csv", CLASSES)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_video_keeps_the_time(tmp_path):
     """Frames that were dropped are filled with the one that came after the gap, so that the length is true."""
     video = VideoOutput(tmp_path / "out.avi", rate=10.0)
@@ -108,6 +118,15 @@ def test_broken_times_fill_no_disk(tmp_path):
     video.add(frame(1, time=86400.0), frame(1).pixels)
     video.close()
     assert len(stored(video.path)) == 102
+
+
+def test_a_long_gap_is_filled_once(tmp_path):
+    """Frames after a jump of a day stand for their own time, and do not fill the gap again."""
+    video = VideoOutput(tmp_path / "out.avi", rate=10.0)
+    for number, time in enumerate((0.0, 86400.0, 86400.1, 86400.3)):
+        video.add(frame(number, time=time), frame(number).pixels)
+    video.close()
+    assert stored(video.path) == [0, *[1] * 101, 2, 3, 3]
 
 
 def test_a_video_ends_before_the_disk_is_full(tmp_path):
@@ -141,6 +160,8 @@ def test_endings_and_folders_are_checked(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ReportError, match="cannot be written"):
         TableOutput(tmp_path / "file" / "out.csv", CLASSES)
+    with pytest.raises(ReportError, match="cannot be written"):
+        VideoOutput(tmp_path / "file" / "out.avi", 10.0).add(frame(), frame().pixels)
 
 
 def test_no_window_is_said_and_survived():
@@ -167,6 +188,17 @@ def test_keys_and_the_cross_close_the_window(key, visible, stays):
     assert window.open == stays
     assert shown[0].ravel().tolist() == [3, 2, 1]
     assert shown[1] == "gone"
+
+
+def test_a_window_that_raises_is_closed():
+    """Qt: asking for a window that is gone is an error of OpenCV."""
+    with mock.patch.multiple(
+        cv2, namedWindow=lambda *_: None, imshow=lambda *_: None, waitKey=lambda _: -1,
+        getWindowProperty=mock.Mock(side_effect=cv2.error("NULL window")),
+    ):  # fmt: skip
+        window = Window()
+        window.show(np.zeros((1, 1, 3), np.uint8))
+    assert not window.open
 
 
 def test_a_drawn_frame_has_box_bars_and_rate_and_spares_the_original():
