@@ -70,7 +70,12 @@ class _Fill(click.ParamType):
     metavar="CLASS",
     help="Which probability to follow; by default the predicted class, 'all' for every one. Repeatable.",
 )
-@click.option("--window", type=_Length(), help="Side of the square, as pixels of the network's input, or 0.15 of it.")
+@click.option(
+    "--window",
+    type=_Length(),
+    help="Side of the square, as pixels of the network's input (of the picture, where networks have several), or 0.15 "
+    "of it.",
+)
 @click.option("--stride", type=_Length(), help="How far it moves each time; by default half of its side.")
 @click.option(
     "--fill",
@@ -206,8 +211,11 @@ def explain(
         _check_outs(outs, max(len(faces), 1), ("png", "npz"))
     else:
         _check_outs(outs, 1, ("png",))
-    side = max(size for model in loaded for size in input_sizes(model))
-    windows = len(window_grid((side, side), *window_sizes((side, side), window, stride)))
+    sizes = {size for model in loaded for size in input_sizes(model)}
+    side = max(sizes)
+    # Inputs of several sizes have the square on the picture as it came, in whose pixels its lengths are then.
+    lengths = (window, stride) if len(sizes) == 1 else (None, None)
+    windows = len(window_grid((side, side), *window_sizes((side, side), *lengths)))
     together = batch_size or even_batches(1 + windows, side)
     common: dict[str, Any] = {"settings": Settings(window, stride, fill, effort, seed), "batch_size": together}
     with ExitStack() as stack, progress_bar(quiet) as progress:
