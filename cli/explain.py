@@ -17,6 +17,7 @@ from .options import (
     json_option,
     max_pixels_option,
     quiet_option,
+    refuse_idle_faces,
     seed_option,
     trust_option,
 )
@@ -198,9 +199,7 @@ def explain(
     if any(way.describe() != ways[0].describe() for way in ways):
         msg = "These models were trained on faces prepared in different ways. Give one --model at a time."
         raise click.UsageError(msg)
-    if ways[0].mode == "none" and (idle := given("detector", "margin", "several")):
-        msg = f"{' and '.join(idle)} say how faces are cut out: give --faces detect or align too."
-        raise click.UsageError(msg)
+    refuse_idle_faces(ways[0].mode)
     if mode is None and per_class is None and ways[0].mode == "none" and not quiet:
         for name in find_photographs(faces)[:1]:
             text = f"In {name} a face fills less than a third of the picture; --faces align cuts faces out."

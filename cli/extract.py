@@ -18,6 +18,7 @@ from .options import (
     max_pixels_option,
     name_of,
     quiet_option,
+    refuse_idle_faces,
     seed_option,
     splits_option,
     wait_option,
@@ -181,9 +182,7 @@ def extract(
     if split is not None and split_file is not None:
         msg = "--split draws splits, and --splits takes them from a file: give one of both."
         raise click.UsageError(msg)
-    if mode in (None, "none") and (detector is not None or margin is not None or several != "largest"):
-        msg = "--detector, --margin and --several say how faces are cut out: give --faces detect or align too."
-        raise click.UsageError(msg)
+    refuse_idle_faces(mode or "none")
     preparation = FacePreparation(
         mode or "none", photometric or "none", detector or "haar", margin or 0.0,
         FACE_SIZE if size is None or mode in (None, "none") else size,

@@ -139,10 +139,11 @@ def live(
         msg = "--rate is for --images; cameras and videos have their own."
         raise click.UsageError(msg)
     if options["faces"] == "none" and (idle := given("detector", "detection_side", "margin", "every", "keep")):
-        msg = f"{' and '.join(idle)} say how faces are found and followed, which --faces none does not."
+        which = " and ".join(idle)
+        msg = f"{which} say how faces are found and followed: leave them out, or give --faces align or detect."
         raise click.UsageError(msg)
     if str(options["detector"]).startswith("yunet=") and given("detection_side"):
-        msg = "--detection-side is for haar; YuNet looks at frames of their own size."
+        msg = "--detection-side is for haar: leave it out, as YuNet shrinks frames by a rule of its own."
         raise click.UsageError(msg)
     from fusionfer.exceptions import DataError, ExtractionInterrupted
 

@@ -24,6 +24,7 @@ __all__ = [
     "model_option",
     "name_of",
     "quiet_option",
+    "refuse_idle_faces",
     "seed_option",
     "splits_option",
     "trust_option",
@@ -180,3 +181,10 @@ def given(*names: str) -> list[str]:
     context = click.get_current_context()
     said = [name for name in names if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
     return ["--" + name.replace("_", "-") for name in said]
+
+
+def refuse_idle_faces(mode: str) -> None:
+    """Refuse options that say how faces are cut out where whole pictures are taken."""
+    if mode == "none" and given("detector", "margin", "several"):
+        msg = "--detector, --margin and --several say how faces are cut out: give --faces detect or align too."
+        raise click.UsageError(msg)

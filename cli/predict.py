@@ -15,6 +15,7 @@ from .options import (
     max_pixels_option,
     model_option,
     quiet_option,
+    refuse_idle_faces,
     trust_option,
 )
 from .progress import progress_bar
@@ -88,10 +89,8 @@ def predict(
     loaded = load_model(model, trust=trust)
     faces = read_pictures(images, on_error=on_error, max_pixels=max_pixels)
     preparation = find_preparation(loaded, mode, photometric=photometric, detector=detector, margin=margin)
+    refuse_idle_faces(preparation.mode)
     if preparation.mode == "none":
-        if detector is not None or margin is not None or several != "largest":
-            msg = "--detector, --margin and --several say how faces are cut out: give --faces detect or align too."
-            raise click.UsageError(msg)
         photographs = find_photographs(faces) if mode is None and not quiet else ()
         if photographs:
             text = f"In {photographs[0]} a face fills less than a third of the picture; --faces align cuts faces out."

@@ -24,7 +24,7 @@ from fusionfer.extraction._forward import crew_of
 from fusionfer.images import read_faces
 from fusionfer.networks import ENGINES, LoadedBackbone, build_module, find_engine, run_on
 
-__all__ = ["compare", "run"]
+__all__ = ["compare", "installed_engines", "run"]
 
 #: Engine -> how many times the plain script's speed it should reach.
 AGAINST_SCRIPT = {"openvino": 2.2, "torch": 1.6}
@@ -52,7 +52,7 @@ def compare(n: int, size: int, rounds: int, *, processor_time: bool = False) -> 
         ready = {one.backbone.name: one for one in networks}
         batches = _ready(read_faces(folder), networks[0])
         models = {name: build_module(name).eval() for name in NAMES}
-        converted = {engine: _converted(networks, engine, crew.workers, crew.threads) for engine in _installed()}
+        converted = {engine: _converted(networks, engine, crew.workers, crew.threads) for engine in installed_engines()}
 
         def forward(engine: str) -> None:
             def one_batch(batch: torch.Tensor) -> None:
@@ -116,7 +116,8 @@ def compare(n: int, size: int, rounds: int, *, processor_time: bool = False) -> 
     )
 
 
-def _installed() -> list[str]:
+def installed_engines() -> list[str]:
+    """Return the engines that can be had here."""
     found = []
     for engine in ENGINES:
         try:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from benchmarks.speed._engines import installed_engines
 from benchmarks.speed._timing import Figure, Report, alternate, ratio, seconds
 from fusionfer.backbones import get_backbone
-from fusionfer.exceptions import DataError
-from fusionfer.networks import ENGINES, LoadedBackbone, find_engine, load_backbone, run_on
+from fusionfer.networks import LoadedBackbone, load_backbone, run_on
 
 __all__ = ["run"]
 
@@ -32,7 +32,8 @@ def _compare(name: str, size: int, batch_size: int, repeats: int, rounds: int) -
     try:
         loaded = load_backbone(get_backbone(name).sized(size), ["penultimate"], weights="none")
         networks = {
-            engine: run_on(loaded, engine, batch_size=batch_size, workers=1, threads=1) for engine in _installed()
+            engine: run_on(loaded, engine, batch_size=batch_size, workers=1, threads=1)
+            for engine in installed_engines()
         }
         noise = torch.randn(batch_size, 3, size, size, generator=torch.Generator().manual_seed(0))
         batch = noise.contiguous(memory_format=torch.channels_last)
@@ -50,14 +51,6 @@ def _compare(name: str, size: int, batch_size: int, repeats: int, rounds: int) -
                 yield ratio(f"{engine}: speed against torch", taken["torch"], one)
 
     return Report("forward", f"{name}, noise at {size} pixels, batches of {batch_size}, one thread", tuple(figures()))
-
-
-def _installed() -> Iterator[str]:
-    for engine in ENGINES:
-        try:
-            yield find_engine(engine)
-        except DataError:
-            continue
 
 
 def _forward(loaded: LoadedBackbone, batch: torch.Tensor, repeats: int) -> None:

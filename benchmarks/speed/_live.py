@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy._scenes import Scene, people, portrait, write_video
+from benchmarks.speed._engines import installed_engines
 from benchmarks.speed._timing import Figure, Report, once
-from fusionfer.exceptions import DataError
 from fusionfer.extraction import extract
 from fusionfer.faces import FacePreparation
 from fusionfer.features import Features
@@ -22,7 +22,6 @@ from fusionfer.heads import make_head
 from fusionfer.images import FaceSet
 from fusionfer.images._generated import EXPRESSIONS
 from fusionfer.live import LiveReport, VideoSource, live, prepare_for
-from fusionfer.networks import ENGINES, find_engine
 from fusionfer.persistence import Model
 from fusionfer.prediction import Classifier
 
@@ -51,23 +50,13 @@ def choices() -> list[Choice]:
     found = [Choice("as it comes: resnet34 + mobilenet_v2 at 32")]
     found += [Choice(f"input {size}", size=size) for size in (48, 64, 96)]
     found += [Choice("resnet34 + resnet50 at 32", LARGE), Choice("resnet34 + resnet50 at 48", LARGE, 48)]
-    found += [Choice(f"engine {engine}", engine=engine) for engine in _installed()]
+    found += [Choice(f"engine {engine}", engine=engine) for engine in installed_engines()]
     found += [Choice("two threads for the networks", threads=2)]
     found += [Choice(f"head {head}", head=head) for head in ("ecoc",)]
     found += [Choice(f"detect every {n}", options={"every": n}) for n in (1, 10)]
     found += [Choice(f"detect at {side}", side=side) for side in (240, 640)]
     found += [Choice(f"classify every {n}", options={"classify_every": n}) for n in (3,)]
     found += [Choice("no video written", options={"output": None})]
-    return found
-
-
-def _installed() -> list[str]:
-    found = []
-    for engine in ENGINES:
-        try:
-            found.append(find_engine(engine))
-        except DataError:  # not installed
-            continue
     return found
 
 

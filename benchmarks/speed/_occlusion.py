@@ -9,7 +9,7 @@ import torch
 from captum.attr import Occlusion
 from torch import nn
 
-from benchmarks.speed._engines import _installed
+from benchmarks.speed._engines import installed_engines
 from benchmarks.speed._pictures import pictures
 from benchmarks.speed._timing import Figure, Report, alternate, ratio, seconds
 from fusionfer.backbones import get_backbone
@@ -47,7 +47,7 @@ def compare(name: str, size: int, rounds: int) -> Report:
     (field,) = fill_fields(face, "mean", size=window)
     batch, baseline = (torch.from_numpy(preprocess(one))[None] for one in (face, field))
     plain = nn.Sequential(build_module(name).eval(), nn.Softmax(dim=1))
-    engines = {engine: _Probabilities(name, size, engine, together) for engine in _installed()}
+    engines = {engine: _Probabilities(name, size, engine, together) for engine in installed_engines()}
     label = int(np.argmax(engines["torch"]([face])))
 
     def captum(each: int) -> np.ndarray:

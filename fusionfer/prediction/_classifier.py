@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -156,5 +155,4 @@ class Classifier:
         self.close()
 
     def __repr__(self) -> str:
-        blocks: Any = " + ".join(self.columns)
-        return f"Classifier({blocks}, engine={self.engine!r})"
+        return f"Classifier({' + '.join(self.columns)}, engine={self.engine!r})"

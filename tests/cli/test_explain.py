@@ -128,7 +128,10 @@ def test_what_is_refused(explain, picture, shared_faces, arguments, code, told):
     ("options", "message"),
     [
         (["--split", "test", "--limit", 3], "--split and --limit choose pictures of --per-class DATA"),
-        (["--faces", "none", "--margin", 0.1], "--margin say how faces are cut out: give --faces"),
+        (
+            ["--faces", "none", "--margin", 0.1],
+            "--detector, --margin and --several say how faces are cut out: give --faces detect or align too.",
+        ),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(cli, shared_model, shared_faces, options, message):
