@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from fusionfer.exceptions import DataError
 from fusionfer.features import Features
 from fusionfer.fusion import is_among
 from fusionfer.images import SplitFile, map_classes
+from fusionfer.matrices import is_mapped, read_rows, row_pieces
+from fusionfer.memory import Estimate, anonymous_bytes
 from fusionfer.metrics import Scores, score
 from fusionfer.persistence import Model
 
@@ -20,11 +23,15 @@ __all__ = [
     "Evaluation",
     "assess",
     "copies_of_trained",
+    "estimate_evaluation",
     "evaluate",
     "model_columns",
     "read_for_model",
     "training_history",
 ]
+
+_PIECES = 160 << 20  # bytes of the rows that are worked on, and what BLAS keeps for its threads
+_LIBRARIES = 64 << 20  # tables and pages at the end
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ def evaluate(
     splits: SplitFile | None = None,
     copies: Sequence[Sequence[str]] | None = None,
     classes: Mapping[str, str] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Predict the labelled rows of `split` and score them.
 
@@ -91,6 +99,8 @@ def evaluate(
     classes : mapping of str to str, optional
         From label of the features to class of the model, to score a model on another data set; an empty class leaves
         the rows of that label out. Labels that are not named keep their name.
+    progress : callable, optional
+        ``progress(done, total, what)``, called before the first row is scored and after each piece of rows.
 
     Returns
     -------
@@ -133,10 +143,53 @@ def evaluate(
     seen = np.logical_or.reduce([trained, *by_weights.values()])
     leaked, about = _leaked_rows(features, rows, seen, model, splits, copies)
     notes += [*_said_of_seen(rows, model, trained, by_weights, leaked), *about]
-    X = model_columns(rows, model)
-    y_pred = np.asarray(model.predict(X)).astype(np.str_)
-    proba = model.predict_proba(X) if hasattr(model.estimator, "predict_proba") else None
+    y_pred, proba = _said_by(model, model_columns(rows, model), progress)
     return assess(rows.ids, rows.y, y_pred, proba, model.classes, split=split, notes=notes, seen=seen, leaked=leaked)
+
+
+def _said_by(
+    model: Model, X: Any, progress: Callable[[int, int, str], None] | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predicted labels (n,) and probabilities (n, K), if there are any; each piece of rows is read once for both."""
+    asked = hasattr(model.estimator, "predict_proba")
+    told = progress or (lambda done, total, what: None)
+    told(0, len(X), "scored rows")
+    labels, proba = [], []
+    pieces = row_pieces(X) if is_mapped(X) and not hasattr(X, "solver") else [slice(0, len(X))]
+    for rows in pieces:
+        piece = read_rows(X, rows) if is_mapped(X) and not hasattr(X, "solver") else X
+        labels.append(np.asarray(model.predict(piece)).astype(np.str_))
+        if asked:
+            proba.append(model.predict_proba(piece))
+        told(rows.stop, len(X), "scored rows")
+    return np.concatenate(labels), np.concatenate(proba) if asked else None
+
+
+def estimate_evaluation(features: Features, model: Any, n: int) -> Estimate:
+    """Estimate what scoring `n` rows of features with a model will take.
+
+    Parameters
+    ----------
+    features : Features
+        As they were read.
+    model : Model
+    n : int
+        Rows that are scored.
+
+    Returns
+    -------
+    Estimate
+    """
+    width = sum(block["dim"] for block in model.blocks.values())
+    copied = 0 if is_mapped(features.X) else 4 * n * width * (2 if len(features.blocks) > 1 else 1)
+    parts = {
+        "rows and what is loaded": anonymous_bytes() + _LIBRARIES,
+        "scaled rows": copied,
+        "pieces of rows": _PIECES,
+        "tables of rows": n * (600 + 40 * len(model.classes)),
+    }
+    seconds = 3.0 * n * width / 1e9 + n * 6e-6
+    return Estimate("evaluate", sum(parts.values()), seconds, tuple(sorted(parts.items(), key=lambda part: -part[1])))
 
 
 def assess(
@@ -375,10 +428,12 @@ def read_for_model(folder: str | Path, model: Model) -> Features:
     return Features.read(folder, wanted)
 
 
-def model_columns(features: Features, model: Model) -> np.ndarray:
-    """Return the model's blocks side by side, float32 of shape (n, n_columns), in the order it was trained with."""
-    parts = [features.X[:, features.blocks[name]] for name in model.blocks]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+def model_columns(features: Features, model: Model) -> Any:
+    """Return the model's blocks side by side, float32 of shape (n, n_columns), in the order it was trained with.
+
+    An array, or a `fusionfer.matrices.MappedMatrix` where the features stay in their files.
+    """
+    return features.only(*model.blocks).X
 
 
 def training_history(model: Model) -> dict[str, np.ndarray] | None:

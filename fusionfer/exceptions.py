@@ -9,6 +9,7 @@ __all__ = [
     "CacheError",
     "CacheFormatError",
     "CacheLockedError",
+    "ClusterError",
     "DataError",
     "DeviceMemoryError",
     "ExtractionInterrupted",
@@ -17,6 +18,7 @@ __all__ = [
     "ImageError",
     "IncompleteCacheError",
     "LeakError",
+    "MemoryLimitError",
     "ModelError",
     "NonFiniteFeaturesError",
     "ReportError",
@@ -73,8 +75,16 @@ class StoreFullError(CacheError):
     """The disk, or the quota, is full; what was committed is intact."""
 
 
+class ClusterError(FusionferError, ConnectionError):
+    """A cluster does not answer, has no workers that can do the work, or lost those that it had."""
+
+
 class DeviceMemoryError(FusionferError, MemoryError):
     """A device has too little memory for what is to run there; what was committed is intact."""
+
+
+class MemoryLimitError(FusionferError, MemoryError):
+    """A step would take more memory than it may; it was not begun."""
 
 
 class NonFiniteFeaturesError(FusionferError, FloatingPointError):

@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fusionfer.exceptions import DataError, unknown_name
+from fusionfer.exceptions import DataError, NonFiniteFeaturesError, unknown_name
+from fusionfer.matrices import is_mapped
 
 __all__ = [
     "SCALINGS",
@@ -289,7 +290,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like or MappedMatrix, shape (n, d)
             Training rows.
         y : None
             Not used.
@@ -310,18 +311,23 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         if self.mode not in SCALINGS:
             raise unknown_name("scaling", self.mode, SCALINGS)
-        X = validate_data(self, X, dtype=(np.float64, np.float32))
+        if is_mapped(X):
+            self.n_features_in_ = X.shape[1]
+        else:
+            X = validate_data(self, X, dtype=(np.float64, np.float32))
+        n, d = X.shape
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        n, d = X.shape
+            rows = np.empty((n, 1)) if is_mapped(X) else X
+            weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
         self.blocks_ = check_blocks(self.blocks, d)
         share = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
-        self.mean_, variance = np.zeros(d), np.zeros(d)
-        for rows in _pieces(X):
-            self.mean_ += share[rows] @ X[rows].astype(np.float64)
-        for rows in _pieces(X):
-            variance += share[rows] @ (X[rows] - self.mean_) ** 2
+        mean, variance = X.moments(share) if is_mapped(X) else _moments(X, share)
+        self.mean_: np.ndarray = mean
+        if not np.all(np.isfinite(variance)):
+            column = int(np.flatnonzero(~np.isfinite(variance))[0])
+            msg = f"X must be finite; column {column} holds NaN or infinity."
+            raise NonFiniteFeaturesError(msg)
         # What rounding leaves of a constant column; the bound of scikit-learn's StandardScaler.
         eps = np.finfo(np.float64).eps
         varies = variance > n * eps * variance + (n * self.mean_ * eps) ** 2
@@ -331,19 +337,25 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 self.factor_[columns] /= max(1, int(np.count_nonzero(varies[columns]))) ** 0.5
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """Scale rows with what `fit` learned.
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like or MappedMatrix, shape (n, d)
             Rows.
 
         Returns
         -------
         ndarray of shape (n, d), float32 where X is float32, else float64
+            Of a MappedMatrix one that scales what is read of it.
         """
         check_is_fitted(self)
+        if is_mapped(X):
+            if X.shape[1] != self.n_features_in_:
+                msg = f"The scaler was fitted on {self.n_features_in_} columns, not on {X.shape[1]}."
+                raise DataError(msg)
+            return X.scaled(self.mean_, self.factor_)
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         scaled = X - self.mean_.astype(X.dtype)
         scaled *= self.factor_.astype(X.dtype)
@@ -370,6 +382,16 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _moments(X: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and variance of each column (d,), in float64, from weights that sum to 1."""
+    mean, variance = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for rows in _pieces(X):
+        mean += share[rows] @ X[rows].astype(np.float64)
+    for rows in _pieces(X):
+        variance += share[rows] @ (X[rows] - mean) ** 2
+    return mean, variance
 
 
 def _pieces(X: np.ndarray) -> Iterator[slice]:

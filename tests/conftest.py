@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -36,10 +37,15 @@ class Outcome:
     err: str
 
     @property
+    def notes(self) -> str:
+        """What stderr says besides the estimate of memory and time."""
+        return re.sub(r"(?m)^fusionfer: [^:\n]+: about [^\n]* of memory and [^\n]*\n", "", self.err)
+
+    @property
     def error(self) -> str:
-        """The one line of a command that failed; there must be no other."""
+        """The one line of a command that failed; there must be no other, but for the estimate."""
         assert self.out == ""
-        (line,) = self.err.splitlines()
+        (line,) = self.notes.splitlines()
         return line
 
 

@@ -28,6 +28,8 @@ HEAVY = {
     "jinja2": {"report"},
     "skops": {"persistence"},
     "xgboost": {"heads"},
+    "distributed": {"cluster"},
+    "dask": {"cluster"},
     "cv2": {"images", "backbones", "faces", "live"},
 }
 

@@ -5,6 +5,18 @@ from __future__ import annotations
 from fusionfer.fitting._bundling import weight_paths
 from fusionfer.fitting._fit import SCORINGS, FitResult, fit
 from fusionfer.fitting._heads import HeadsResult, fit_heads
+from fusionfer.fitting._on_cluster import read_on_cluster
+from fusionfer.fitting._planning import estimate_fit
 from fusionfer.fitting._rows import find_leaks
 
-__all__ = ["SCORINGS", "FitResult", "HeadsResult", "find_leaks", "fit", "fit_heads", "weight_paths"]
+__all__ = [
+    "SCORINGS",
+    "FitResult",
+    "HeadsResult",
+    "estimate_fit",
+    "find_leaks",
+    "fit",
+    "fit_heads",
+    "read_on_cluster",
+    "weight_paths",
+]

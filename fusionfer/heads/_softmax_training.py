@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 from fusionfer.heads._calibration import CALIBRATION_FOLDS
 from fusionfer.heads._folds import inner_folds
 from fusionfer.heads._jobs import FitJob
-from fusionfer.heads._spread import C_GRID, row_spread
+from fusionfer.heads._spread import C_GRID, row_spread, scaled_pieces
 from fusionfer.heads._training import judging_rows, number_classes
 from fusionfer.heads.linear import LinearSolution, SoftmaxProblem, solve_softmax_many
 
@@ -92,17 +92,15 @@ class SoftmaxTask:
         stride = 1 + sum(apart)
         losses = np.zeros(len(self.grid))
         for number, fold in enumerate(self.folds):
-            rows = np.flatnonzero(self.held_out == fold.number)
-            Z = X[rows, self.columns]
-            if self.shift is not None and self.factor is not None:
-                Z = (Z - self.shift.astype(Z.dtype)) * self.factor.astype(Z.dtype)
-            place = np.searchsorted(fold.seen, self.truth[rows]).clip(max=len(fold.seen) - 1)
-            known = fold.seen[place] == self.truth[rows]
-            for at in range(len(self.grid)):
-                fit = solutions[at * stride + sum(apart[: number + 1])]
-                logs = log_softmax(Z @ fit.coef.T.astype(Z.dtype) + fit.intercept, axis=1)
-                own = np.where(known, logs[np.arange(len(rows)), place], -np.inf)
-                losses[at] -= self.judging[rows] @ np.maximum(own, np.log(_LEAST_PROBABILITY))
+            outside = np.flatnonzero(self.held_out == fold.number)
+            for rows, Z in scaled_pieces(X, outside, self.columns, self.shift, self.factor):
+                place = np.searchsorted(fold.seen, self.truth[rows]).clip(max=len(fold.seen) - 1)
+                known = fold.seen[place] == self.truth[rows]
+                for at in range(len(self.grid)):
+                    fit = solutions[at * stride + sum(apart[: number + 1])]
+                    logs = log_softmax(Z @ fit.coef.T.astype(Z.dtype) + fit.intercept, axis=1)
+                    own = np.where(known, logs[np.arange(len(rows)), place], -np.inf)
+                    losses[at] -= self.judging[rows] @ np.maximum(own, np.log(_LEAST_PROBABILITY))
         best = int(np.argmin(losses))
         judged = self.judging[np.isin(self.held_out, [fold.number for fold in self.folds])].sum()
         return Choice(self.grid[best], solutions[best * stride], (losses / judged).tolist() if self.folds else [])

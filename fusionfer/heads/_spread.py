@@ -18,7 +18,7 @@ def scaled_pieces(
     X: np.ndarray, rows: np.ndarray, columns: slice, shift: np.ndarray | None, factor: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield some rows, and the learners' view of them in the dtype of X, piece by piece."""
-    step = max(1, _CHUNK_BYTES // (X.shape[1] * X.itemsize))
+    step = max(1, _CHUNK_BYTES // (X.shape[1] * X.dtype.itemsize))
     for at in range(0, len(rows), step):
         piece = rows[at : at + step]
         Z = X[piece, columns]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusionfer.exceptions import DataError
+from fusionfer.matrices import MappedMatrix, is_mapped, read_rows
 
 __all__ = ["GaussianKernel", "fit_kernel", "moments"]
 
@@ -32,21 +33,21 @@ class GaussianKernel:
     factor: np.ndarray
     gamma: float
 
-    def scaled(self, X: np.ndarray, dtype: Any = None) -> np.ndarray:
+    def scaled(self, X: np.ndarray | MappedMatrix, dtype: Any = None) -> np.ndarray:
         """Rows (n, d) in the kernel's coordinates, computed in float64 and returned in `dtype` or that of X."""
         Z = np.empty(X.shape, dtype=X.dtype if dtype is None else dtype)
         for rows in _pieces(len(X), X.shape[1]):
-            Z[rows] = (X[rows] - self.shift) * self.factor
+            Z[rows] = (read_rows(X, rows) - self.shift) * self.factor
         return Z
 
-    def between(self, X: np.ndarray, points: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    def between(self, X: np.ndarray | MappedMatrix, points: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield slices of the rows of X (n, d) with the kernel (rows, m) to `points` (m, d), which are scaled already.
 
         Products run in the dtype of `points`; distances and the kernel are float64.
         """
         norms = np.einsum("ij,ij->i", points, points, dtype=np.float64)
         for rows in _pieces(len(X), max(X.shape[1], len(points))):
-            Z = self.scaled(X[rows], points.dtype)
+            Z = self.scaled(read_rows(X, rows), points.dtype)
             squares = (Z @ points.T).astype(np.float64)
             squares *= -2.0
             squares += norms
@@ -56,12 +57,14 @@ class GaussianKernel:
             yield rows, np.exp(squares, out=squares)
 
 
-def fit_kernel(X: np.ndarray, weight: np.ndarray, gamma: float | str, standardize: bool) -> GaussianKernel:
+def fit_kernel(
+    X: np.ndarray | MappedMatrix, weight: np.ndarray, gamma: float | str, standardize: bool
+) -> GaussianKernel:
     """Make the kernel for training rows.
 
     Parameters
     ----------
-    X : ndarray, shape (n, d)
+    X : ndarray or MappedMatrix, shape (n, d)
         Rows.
     weight : ndarray of float64, shape (n,)
         Weight of each row, at least 0.
@@ -81,14 +84,17 @@ def fit_kernel(X: np.ndarray, weight: np.ndarray, gamma: float | str, standardiz
     return GaussianKernel(mean, factor, float(gamma))
 
 
-def moments(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def moments(X: Any, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and variance of the columns, in float64, without a float64 copy; 0 for a constant column."""
     share = weight / weight.sum()
-    mean, variance = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    for rows in _pieces(*X.shape):
-        mean += share[rows] @ X[rows].astype(np.float64)
-    for rows in _pieces(*X.shape):
-        variance += share[rows] @ (X[rows] - mean) ** 2
+    if is_mapped(X):
+        mean, variance = X.moments(share)
+    else:
+        mean, variance = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        for rows in _pieces(*X.shape):
+            mean += share[rows] @ X[rows].astype(np.float64)
+        for rows in _pieces(*X.shape):
+            variance += share[rows] @ (X[rows] - mean) ** 2
     if not np.all(np.isfinite(variance)):
         msg = "The variance of a column exceeds float64; scale the features first."
         raise DataError(msg)

@@ -31,6 +31,7 @@ from fusionfer.heads._training import (
 )
 from fusionfer.heads.linear import LOSSES
 from fusionfer.heads.linear._threads import at_most
+from fusionfer.matrices import MappedMatrix, is_mapped, scratch_array
 
 __all__ = ["NystroemSVMClassifier"]
 
@@ -271,11 +272,11 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
 
     def _machine_rows(self, rows: TrainingRows) -> dict[str, Any]:
         """What the machines are fitted to: the features, and those of the rows that are held out."""
-        features = self._features(rows.X)
         if rows.judging is None:
+            features = self._features(rows.X)
             return {"X": features, "y": rows.y, "sample_weight": rows.weight, "groups": rows.groups}
         return {
-            "X": np.concatenate([features, self._features(rows.judging.X)]),
+            "X": self._features(rows.X, rows.judging.X),
             "y": np.concatenate([rows.y, rows.judging.y]),
             "sample_weight": np.concatenate([rows.weight, rows.judging.weight]),
             "held_out": np.arange(len(rows.y) + len(rows.judging.y)) >= len(rows.y),
@@ -304,12 +305,18 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._features(rows_to_predict(self, X))
 
-    def _features(self, X: np.ndarray) -> np.ndarray:
+    def _features(self, *parts: Any) -> Any:
+        """z(x) of the rows of all parts, one after the other; in a scratch file where they come from files."""
         kernel = GaussianKernel(self.shift_, self.factor_, self.gamma_)
-        features = np.empty((len(X), self.map_.shape[1]), dtype=X.dtype)
-        for rows, values in kernel.between(X, self.landmarks_):
-            features[rows] = values @ self.map_
-        return features
+        shape, dtype = (sum(map(len, parts)), self.map_.shape[1]), parts[0].dtype
+        scratch = is_mapped(parts[0])
+        features = scratch_array(shape, dtype, "The features of svm-nystroem") if scratch else np.empty(shape, dtype)
+        end = 0
+        for X in parts:
+            start, end = end, end + len(X)
+            for rows, values in kernel.between(X, self.landmarks_):
+                features[start:end][rows] = values @ self.map_
+        return MappedMatrix([features]) if scratch else features
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score of each class.
@@ -353,7 +360,7 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
 
 def _fit_alike(
     heads: list[NystroemSVMClassifier],
-    X: np.ndarray,
+    X: Any,
     y: np.ndarray,
     weight: np.ndarray,
     job: FitJob,
@@ -361,9 +368,12 @@ def _fit_alike(
     held_out: np.ndarray | None,
 ) -> None:
     """Fit heads that have rows, columns and kernel in common: those of `job`, whose rows have these `groups`."""
-    Z = X[job.rows, job.columns]
-    Z -= job.shift.astype(Z.dtype)
-    Z *= job.factor.astype(Z.dtype)
+    if is_mapped(X):
+        Z = X.rows(job.rows).columns(job.columns).scaled(job.shift, job.factor)
+    else:
+        Z = X[job.rows, job.columns]
+        Z -= job.shift.astype(Z.dtype)
+        Z *= job.factor.astype(Z.dtype)
     first = heads[0]
     rows = training_rows(first, Z, y[job.rows], weight[job.rows], groups, first.class_weight, held_out=held_out)
     seed = first._fit_features(rows)

@@ -28,6 +28,7 @@ from fusionfer.heads._training import (
 )
 from fusionfer.heads.ecoc._coding import coding_matrix
 from fusionfer.heads.ecoc._coupling import couple
+from fusionfer.matrices import take_rows
 
 __all__ = ["RBFSVMClassifier"]
 
@@ -43,7 +44,7 @@ class _Machine(NamedTuple):
     intercept: np.ndarray
     n_iter: np.ndarray
 
-    def scores(self, X: np.ndarray, kernel: GaussianKernel) -> np.ndarray:
+    def scores(self, X: Any, kernel: GaussianKernel) -> np.ndarray:
         """Scores of the pairs, (n, P)."""
         scores = np.empty((len(X), len(self.intercept)))
         for rows, values in kernel.between(X, self.vectors):
@@ -258,7 +259,7 @@ class RBFSVMClassifier(ClassifierMixin, BaseEstimator):
             judging = rows.judging or JudgingRows(rows.X, rows.y, rows.weight)
             scores = np.zeros((len(judging.y), self.pairs_.shape[1]))
             for fold, machine in zip(np.unique(folds), machines[1:], strict=True):
-                scores[folds == fold] = machine.scores(rows.X[folds == fold], kernel)
+                scores[folds == fold] = machine.scores(take_rows(rows.X, folds == fold), kernel)
             if rows.judging is not None:
                 scores = machines[0].scores(judging.X, kernel)
             self.calibration_ = fit_sigmoid(scores, self.pairs_[judging.y], judging.weight)

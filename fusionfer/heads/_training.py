@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from fusionfer.exceptions import DataError, unknown_name
+from fusionfer.matrices import MappedMatrix, is_mapped, take_rows
 
 __all__ = [
     "DTYPES",
@@ -50,7 +51,7 @@ DTYPES = (np.float64, np.float32)
 class GivenRows(NamedTuple):
     """What `fit` was given, checked: X (n, d), y (n,), float64 weights (n,) of at least 0, groups (n,) or None."""
 
-    X: np.ndarray
+    X: np.ndarray | MappedMatrix
     y: np.ndarray
     weight: np.ndarray
     groups: np.ndarray | None
@@ -59,7 +60,7 @@ class GivenRows(NamedTuple):
 class JudgingRows(NamedTuple):
     """Held-out rows by which a fit is judged: X (m, d), y (m,) numbers of classes, float64 weights (m,) above 0."""
 
-    X: np.ndarray
+    X: np.ndarray | MappedMatrix
     y: np.ndarray
     weight: np.ndarray
 
@@ -70,7 +71,7 @@ class TrainingRows:
 
     Attributes
     ----------
-    X : ndarray of float32 or float64, shape (n, d)
+    X : ndarray of float32 or float64, or MappedMatrix, shape (n, d)
     y : ndarray of int, shape (n,)
         Number of the class of each row.
     weight : ndarray of float64, shape (n,)
@@ -84,7 +85,7 @@ class TrainingRows:
         Those of a predefined split.
     """
 
-    X: np.ndarray
+    X: np.ndarray | MappedMatrix
     y: np.ndarray
     weight: np.ndarray
     classes: np.ndarray
@@ -115,6 +116,10 @@ def given_rows(
         If X, y or the weights are nothing to learn from, as scikit-learn says it.
     """
     _forget_fit(estimator)
+    if is_mapped(X):
+        X, y = _mapped(X, y)
+        estimator.n_features_in_ = X.shape[1]
+        return _weighed(X, y, sample_weight, groups)
     _refuse_text(X)
     X, y = validate_data(estimator, X, y, dtype=dtype)
     return _weighed(X, y, sample_weight, groups)
@@ -128,14 +133,26 @@ def shared_rows(X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -
     DataError, ValueError
         As `given_rows`.
     """
+    if is_mapped(X):
+        return _weighed(*_mapped(X, y), sample_weight, groups)
     _refuse_text(X)
     X, y = check_array(X, dtype=DTYPES), column_or_1d(y)
     check_consistent_length(X, y)
     return _weighed(X, y, sample_weight, groups)
 
 
-def rows_to_predict(estimator: Any, X: Any) -> np.ndarray:
-    """Check what a fitted head is to predict: (n, d) in float32 or float64, columns as in `fit`.
+def _mapped(X: MappedMatrix, y: Any) -> tuple[MappedMatrix, np.ndarray]:
+    """Check a matrix that stays in its files; whether it is finite shows in its sums, which every head makes first."""
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    if len(y) == 0:
+        msg = "Found array with 0 sample(s) while a minimum of 1 is required."
+        raise ValueError(msg)
+    return X, y
+
+
+def rows_to_predict(estimator: Any, X: Any) -> Any:
+    """Check what a fitted head is to predict: (n, d) in float32 or float64, columns as in `fit`, or a MappedMatrix.
 
     Raises
     ------
@@ -147,6 +164,14 @@ def rows_to_predict(estimator: Any, X: Any) -> np.ndarray:
         If the columns are others than those of `fit`, by number or by name, as scikit-learn says it.
     """
     check_is_fitted(estimator)
+    if is_mapped(X):
+        if X.shape[1] != estimator.n_features_in_:
+            msg = (
+                f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
+                "features as input."
+            )
+            raise ValueError(msg)
+        return X
     _refuse_text(X)
     return validate_data(estimator, X, dtype=DTYPES, reset=False)
 
@@ -161,10 +186,11 @@ def _refuse_text(X: Any) -> None:
             raise DataError(msg)
 
 
-def _weighed(X: np.ndarray, y: np.ndarray, sample_weight: Any, groups: Any) -> GivenRows:
+def _weighed(X: Any, y: np.ndarray, sample_weight: Any, groups: Any) -> GivenRows:
     check_classification_targets(y)
     groups = checked_groups(groups, len(y))
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    like = np.empty((len(y), 1)) if is_mapped(X) else X
+    weight = _check_sample_weight(sample_weight, like, dtype=np.float64, ensure_non_negative=True)
     return GivenRows(X, y, weight, groups)
 
 
@@ -197,10 +223,10 @@ def training_rows(
     if held is not None:
         number, judged = judging_rows(y, weight, held, classes, factor)
         rows = np.flatnonzero(number >= 0)
-        judging = JudgingRows(X[rows], number[rows], judged[rows])
+        judging = JudgingRows(take_rows(X, rows), number[rows], judged[rows])
     counted = index >= 0
     if not np.all(counted):
-        X, index, trained = X[counted], index[counted], trained[counted]
+        X, index, trained = take_rows(X, counted), index[counted], trained[counted]
         groups = None if groups is None else groups[counted]
     return TrainingRows(X, index, trained, classes, factor, groups, judging)
 

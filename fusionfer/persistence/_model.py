@@ -15,6 +15,7 @@ import numpy as np
 
 from fusionfer import __version__
 from fusionfer.exceptions import ModelError
+from fusionfer.matrices import is_mapped, piecewise
 from fusionfer.persistence._archive import copy_hashed, file_sha256, opened, replacing
 
 __all__ = ["Model"]
@@ -119,12 +120,12 @@ class Model:
     def _dims(self) -> str:
         return ", ".join(f"{name}: {block['dim']}" for name, block in self.blocks.items()) or "none"
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """Return the class of each row.
 
         Parameters
         ----------
-        X : ndarray of float, shape (n, n_columns)
+        X : ndarray of float, or MappedMatrix, shape (n, n_columns)
             The blocks side by side, in the order of `blocks`.
 
         Returns
@@ -136,14 +137,15 @@ class Model:
         ModelError
             If `X` has another number of columns.
         """
-        return np.asarray(self.estimator.predict(self._checked(X))).astype(np.str_)
+        X = self._checked(X)
+        return np.asarray(piecewise(self.estimator, X).predict(X)).astype(np.str_)
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class for each row.
 
         Parameters
         ----------
-        X : ndarray of float, shape (n, n_columns)
+        X : ndarray of float, or MappedMatrix, shape (n, n_columns)
             The blocks side by side, in the order of `blocks`.
 
         Returns
@@ -159,10 +161,11 @@ class Model:
         if not hasattr(self.estimator, "predict_proba"):
             msg = f"The head {type(self.estimator).__name__} gives no probabilities; only labels can be predicted."
             raise ModelError(msg)
-        return np.asarray(self.estimator.predict_proba(self._checked(X)))
+        X = self._checked(X)
+        return np.asarray(piecewise(self.estimator, X).predict_proba(X))
 
-    def _checked(self, X: np.ndarray) -> np.ndarray:
-        X = np.asarray(X)
+    def _checked(self, X: Any) -> Any:
+        X = X if is_mapped(X) else np.asarray(X)
         if X.ndim != 2 or X.shape[1] != self.n_columns:
             msg = f"The model expects {self.n_columns} columns ({self._dims()}), not an array of shape {X.shape}."
             raise ModelError(msg)

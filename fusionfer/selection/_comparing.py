@@ -18,6 +18,7 @@ from sklearn.utils.validation import has_fit_parameter
 from fusionfer.exceptions import DataError
 from fusionfer.fusion import BlockScaler
 from fusionfer.heads import FitJob
+from fusionfer.matrices import MappedMatrix, is_mapped, piecewise, take_rows
 from fusionfer.selection._deciding import params_text
 from fusionfer.selection._folds import Folds
 from fusionfer.selection._judging import Judge, Judged, new_judged
@@ -33,7 +34,7 @@ class Comparison:
 
     Attributes
     ----------
-    X, y : ndarrays, shapes (n, d) and (n,)
+    X, y : ndarray or MappedMatrix (n, d), and ndarray (n,)
         Training rows and labels.
     weight, groups : ndarrays of shape (n,), or None
         Weights above 0, and groups as numbers.
@@ -55,7 +56,7 @@ class Comparison:
         Keeps what is said of single rows, where the score follows from these.
     """
 
-    X: np.ndarray
+    X: np.ndarray | MappedMatrix
     y: np.ndarray
     weight: np.ndarray | None
     groups: np.ndarray | None
@@ -90,10 +91,10 @@ class Comparison:
         def run(name: str, number: int) -> np.ndarray:
             columns, (inside, outside) = self.candidates[name], self.folds[number]
             given, kept = rows_for(head, inside, self.held_out)
-            Z, Z_out = self.X[given, columns], self.X[outside, columns]
+            Z, Z_out = _part(self.X, given, columns), _part(self.X, outside, columns)
             if self.scale is not None:
                 scaler = BlockScaler(local_blocks(self.blocks, columns), mode=self.scale)
-                learned = Z if kept is None else self.X[inside, columns]
+                learned = Z if kept is None else _part(self.X, inside, columns)
                 scaler.fit(learned, sample_weight=_taken(self.weight, inside))
                 Z, Z_out = scaler.transform(Z), scaler.transform(Z_out)
             found = np.zeros(len(self.points))
@@ -142,8 +143,7 @@ class Comparison:
         scaled_fold = -1
         for done, ((name, number, i), one) in enumerate(zip(keys, fitted, strict=True), 1):
             if number != scaled_fold:
-                shift, factor = (values.astype(self.X.dtype) for values in scalings[number])
-                Z_out, scaled_fold = (self.X[self.folds[number][1]] - shift) * factor, number
+                Z_out, scaled_fold = _scaled(take_rows(self.X, self.folds[number][1]), *scalings[number]), number
             scores[name][i, number] = self._score(one, Z_out[:, self.candidates[name]], name, number, i, judged)
             if progress is not None:
                 progress(done, len(keys), "held-out scores")
@@ -157,17 +157,18 @@ class Comparison:
         if self.scale is None:
             return np.zeros(self.X.shape[1]), np.ones(self.X.shape[1])
         scaler = BlockScaler(dict(self.blocks), mode=self.scale)
-        scaler.fit(self.X[inside], sample_weight=_taken(self.weight, inside))
+        scaler.fit(take_rows(self.X, inside), sample_weight=_taken(self.weight, inside))
         return scaler.mean_, scaler.factor_
 
     def _params(self, head: Any, name: str, i: int) -> dict[str, Any]:
         """Parameters of one fit: those of the point, and the candidate's blocks for a head that asks for them."""
         return {**head_blocks(head, local_blocks(self.blocks, self.candidates[name])), **self.points[i]}
 
-    def _score(self, fitted: Any, Z: np.ndarray, name: str, number: int, i: int, judged: Judged | None) -> float:
+    def _score(self, fitted: Any, Z: Any, name: str, number: int, i: int, judged: Judged | None) -> float:
         """Score of one fit on the held-out rows, which are noted in `judged`; one that is not defined is an error."""
         where = f"{name} with {params_text(self.points[i])}" if self.points[i] else name
         y = self.y[self.folds[number][1]]
+        fitted = piecewise(fitted, Z)
         try:
             with config_context(assume_finite=True):  # X was checked once; each point would check its rows again
                 if self.judge is not None and judged is not None:
@@ -245,6 +246,16 @@ def local_blocks(blocks: Mapping[str, slice], columns: slice) -> dict[str, slice
         for name, block in blocks.items()
         if columns.start <= block.start and block.stop <= columns.stop
     }
+
+
+def _part(X: Any, rows: np.ndarray, columns: slice) -> Any:
+    """Some rows and columns: of an array a copy, of a matrix that stays in its files a view."""
+    return X.rows(rows).columns(columns) if is_mapped(X) else X[rows, columns]
+
+
+def _scaled(X: Any, shift: np.ndarray, factor: np.ndarray) -> Any:
+    """(X - shift) * factor in the dtype of X."""
+    return X.scaled(shift, factor) if is_mapped(X) else (X - shift.astype(X.dtype)) * factor.astype(X.dtype)
 
 
 def _taken(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:

@@ -17,14 +17,14 @@ __all__ = ["Folds", "as_numbers", "held_out_fold", "make_folds", "renumbered"]
 Folds = list[tuple[np.ndarray, np.ndarray]]
 
 
-def make_folds(cv: Any, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None, named: Any, seed: Any) -> Folds:
+def make_folds(cv: Any, X: Any, y: np.ndarray, groups: np.ndarray | None, named: Any, seed: Any) -> Folds:
     """Divide the rows.
 
     Parameters
     ----------
     cv : int, splitter or iterable of pairs
         As `HybridSelector` takes it.
-    X, y : ndarrays, shapes (n, d) and (n,)
+    X, y : ndarray or MappedMatrix (n, d), and ndarray (n,)
         Rows and labels; a splitter may look at both.
     groups : ndarray of int, shape (n,), or None
         As `as_numbers` returns them.

@@ -5,15 +5,43 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from fusionfer.exceptions import DataError
+from fusionfer.matrices import is_mapped
 
-__all__ = ["as_mask", "check_features", "is_features"]
+__all__ = ["as_mask", "check_features", "check_rows", "check_rows_to_predict", "is_features"]
 
 
 def is_features(X: Any) -> bool:
     """Whether `X` is no array but carries one, with labels, blocks and groups."""
     return not hasattr(X, "shape") and all(hasattr(X, name) for name in ("X", "y", "blocks", "groups"))
+
+
+def check_rows(selector: Any, X: Any, y: Any) -> Any:
+    """Return X and `y`, checked as scikit-learn checks them in `fit`.
+
+    A matrix that stays in its files is checked by its shape alone: heads refuse what is not finite when they read it.
+    """
+    if not is_mapped(X):
+        return validate_data(selector, X, y, dtype=(np.float64, np.float32))
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    selector.n_features_in_ = X.shape[1]
+    return X, y
+
+
+def check_rows_to_predict(selector: Any, X: Any) -> Any:
+    """Return X, checked as `check_rows` does it, for a selector that is fitted."""
+    if not is_mapped(X):
+        return validate_data(selector, X, dtype=(np.float64, np.float32), reset=False)
+    if X.shape[1] != selector.n_features_in_:
+        msg = (
+            f"X has {X.shape[1]} features, but {type(selector).__name__} is expecting {selector.n_features_in_} "
+            "features as input."
+        )
+        raise ValueError(msg)
+    return X
 
 
 def as_mask(held_out: Any, n: int) -> np.ndarray:

@@ -11,11 +11,12 @@ from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fusionfer.exceptions import DataError, unknown_name
 from fusionfer.fusion import BlockScaler, check_blocks
-from fusionfer.heads import make_head
+from fusionfer.heads import FitJob, make_head
+from fusionfer.matrices import is_mapped, piecewise, take_rows
 from fusionfer.selection._comparing import (
     Comparison,
     Progress,
@@ -28,7 +29,7 @@ from fusionfer.selection._comparing import (
 from fusionfer.selection._deciding import Significance, decide
 from fusionfer.selection._evidence import LEVEL, SAMPLES, Weighing, beats_all
 from fusionfer.selection._folds import Folds, as_numbers, held_out_fold, make_folds, renumbered
-from fusionfer.selection._given import as_mask, check_features, is_features
+from fusionfer.selection._given import as_mask, check_features, check_rows, check_rows_to_predict, is_features
 from fusionfer.selection._halves import halves
 from fusionfer.selection._judging import Judge, Judged
 from fusionfer.selection._optimism import Choice, optimism
@@ -204,7 +205,7 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d), or Features
+        X : array-like or MappedMatrix, shape (n, d), or Features
             Training rows; or an object with attributes X, y, blocks and groups, whose blocks are used unless the
             selector has its own.
         y : array-like of shape (n,)
@@ -244,17 +245,18 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
             X, y = features.X, features.y
             groups = features.groups if groups is None else groups
             blocks = features.blocks if blocks is None else blocks
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32))
+        X, y = check_rows(self, X, y)
         check_classification_targets(y)
         self._check_rule(held_out is not None)
         self.blocks_ = check_blocks(blocks, X.shape[1])
         cv, numbers = self.cv, as_numbers(groups, y)
         held_out = None if held_out is None else as_mask(held_out, len(y))
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            like = np.empty((len(y), 1)) if is_mapped(X) else X
+            sample_weight = _check_sample_weight(sample_weight, like, dtype=np.float64, ensure_non_negative=True)
             kept = sample_weight > 0
             if not kept.all():
-                X, y, sample_weight, cv = X[kept], y[kept], sample_weight[kept], renumbered(cv, kept)
+                X, y, sample_weight, cv = take_rows(X, kept), y[kept], sample_weight[kept], renumbered(cv, kept)
                 groups = None if groups is None else np.asarray(groups)[kept]
                 numbers = None if numbers is None else numbers[kept]
                 held_out = None if held_out is None else held_out[kept]
@@ -285,7 +287,7 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         if self.test == "5x2" and len(candidates) > 1:
             repeated = halves(comparison, quick, best, groups, self.random_state, self.n_jobs, progress)
         self._choose(candidates, best, folds, judged, repeated, called, judged_by)
-        self.estimator_ = self._refit(X[:, self.columns_], y, sample_weight, numbers, held_out, progress)
+        self.estimator_ = self._refit(X, y, sample_weight, numbers, held_out, progress)
         return self
 
     def _best_points(self) -> dict[str, int]:
@@ -363,7 +365,7 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
 
     def _refit(
         self,
-        X: np.ndarray,
+        X: Any,
         y: np.ndarray,
         weight: np.ndarray | None,
         groups: np.ndarray | None,
@@ -377,19 +379,35 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         what = f"{self.selected_}, all rows"
         inside = np.arange(len(y)) if held_out is None else np.flatnonzero(~held_out)
         given, kept = rows_for(head, inside, held_out)
+        X = X[:, self.columns_]
         if len(given) < len(y):
-            X, y = X[given], y[given]
+            X, y = take_rows(X, given), y[given]
             weight, groups = None if weight is None else weight[given], None if groups is None else groups[given]
         arguments = fit_arguments(head, weight, groups, renamed(progress, what), kept)
         steps = {} if self.scale is None else {"scaler": BlockScaler(blocks, mode=self.scale)}
-        pipeline = Pipeline([*steps.items(), ("head", head)])
         if kept is not None:  # the scaler learns from the training rows alone
             weight = np.where(kept, 0.0, 1.0 if weight is None else weight)
-        weights = {} if weight is None else {f"{step}__sample_weight": weight for step in steps}
-        pipeline.fit(X, y, **weights, **{f"head__{name}": value for name, value in arguments.items()})
+        if is_mapped(X) and hasattr(head, "fit_many"):
+            head = self._fit_unscaled(head, steps.get("scaler"), X, y, weight, arguments)
+            pipeline = Pipeline([*steps.items(), ("head", head)])
+        else:
+            pipeline = Pipeline([*steps.items(), ("head", head)])
+            weights = {} if weight is None else {f"{step}__sample_weight": weight for step in steps}
+            pipeline.fit(X, y, **weights, **{f"head__{name}": value for name, value in arguments.items()})
         if progress is not None:
             progress(1, 1, what)
         return pipeline
+
+    @staticmethod
+    def _fit_unscaled(head: Any, scaler: Any, X: Any, y: np.ndarray, weight: Any, arguments: dict[str, Any]) -> Any:
+        """Fit scaler and head to rows that stay in their files, as they lie there: the head scales its weights."""
+        shift, factor = np.zeros(X.shape[1]), np.ones(X.shape[1])
+        if scaler is not None:
+            scaler.fit(X, sample_weight=weight)
+            shift, factor = scaler.mean_, scaler.factor_
+        job = FitJob(np.arange(len(y)), slice(0, X.shape[1]), shift, factor)
+        (fitted,) = head.fit_many(X, y, [job], **arguments)
+        return fitted
 
     def _head(self) -> Any:
         """A new head, not fitted."""
@@ -403,26 +421,26 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         name = self.scoring if isinstance(self.scoring, str) else getattr(self.scoring, "__name__", "score")
         return name.replace("_", " ")
 
-    def _winner(self, X: Any) -> np.ndarray:
+    def _winner(self, X: Any) -> Any:
         check_is_fitted(self)
-        return validate_data(self, X, dtype=(np.float64, np.float32), reset=False)[:, self.columns_]
+        return check_rows_to_predict(self, X)[:, self.columns_]
 
     def predict(self, X: Any) -> np.ndarray:
         """Label of each row, (n,), from all columns X (n, d)."""
         X = self._winner(X)
-        return self.estimator_.predict(X)
+        return piecewise(self.estimator_, X).predict(X)
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class, (n, K), from all columns X (n, d)."""
         X = self._winner(X)
-        return self.estimator_.predict_proba(X)
+        return piecewise(self.estimator_, X).predict_proba(X)
 
     @available_if(_estimator_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
         """Score of each class, (n, K) or (n,) for two, from all columns X (n, d)."""
         X = self._winner(X)
-        return self.estimator_.decision_function(X)
+        return piecewise(self.estimator_, X).decision_function(X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Score of the winner on other rows, by `scoring`.

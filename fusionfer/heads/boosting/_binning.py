@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from fusionfer.exceptions import NonFiniteFeaturesError
+from fusionfer.heads.boosting._size import columns_at_once
+from fusionfer.matrices import MappedMatrix, is_mapped, row_pieces
+
 __all__ = ["Bins", "find_bins"]
 
-_CHUNK = 128  # columns copied at a time
+_CHUNK = 128  # columns of an array copied at a time
+_TURNED = 1 << 19  # bytes of a map that are turned from rows into columns at a time: they stay in the processor's cache
 _MOST = np.finfo(np.float32).max
 
 T = TypeVar("T")
@@ -32,13 +37,15 @@ class Bins:
 
     cuts: tuple[np.ndarray, ...]
 
-    def codes(self, X: np.ndarray) -> np.ndarray:
-        """Return the codes of other rows X (n, d) float32 as uint8, (d, n)."""
-        codes = np.empty((X.shape[1], len(X)), dtype=np.uint8)
+    def codes(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the codes of other rows X (n, d) float32, an array or a MappedMatrix, as uint8, (d, n)."""
+        codes = np.empty(X.shape[::-1], dtype=np.uint8) if out is None else out
 
         def write(j: int, column: np.ndarray) -> None:
             order = np.argsort(column)
-            codes[j, order] = _runs(np.searchsorted(column[order], self.cuts[j]), len(X))
+            values = column[order]
+            _require_finite(values, j)
+            codes[j, order] = _runs(np.searchsorted(values, self.cuts[j]), len(values))
 
         list(_by_column(X, write, threads=1))  # too little for threads
         return codes
@@ -55,25 +62,35 @@ class Bins:
         return found
 
 
-def find_bins(X: np.ndarray, max_bin: int, weight: np.ndarray, threads: int = 1) -> tuple[Bins, np.ndarray]:
+def find_bins(
+    X: Any, max_bin: int, weight: np.ndarray, threads: int = 1, out: np.ndarray | None = None
+) -> tuple[Bins, np.ndarray]:
     """Cut every column at its weighted quantiles, halfway between neighbouring values.
 
     Parameters
     ----------
-    X : ndarray of float32, shape (n, d)
-        Finite; a memory map is read once.
+    X : ndarray of float32 or MappedMatrix, shape (n, d)
+        Finite. Of a MappedMatrix so many columns are read at a time as a quarter of the allowed memory holds: where
+        that is all of them its files are read once, and else once for every such group.
     max_bin : int
         Bins of a column at most, 2 to 256. A column with fewer different values keeps them all apart.
     weight : ndarray of float64, shape (n,)
         Weight of each row, more than 0.
     threads : int
         Columns are cut side by side, each in the same way whatever their number.
+    out : ndarray of uint8, shape (d, n), optional
+        Where the codes go.
 
     Returns
     -------
     Bins
     codes : ndarray of uint8, shape (d, n)
         Of X, column by column.
+
+    Raises
+    ------
+    NonFiniteFeaturesError
+        If a column holds NaN or infinity.
 
     Examples
     --------
@@ -86,11 +103,12 @@ def find_bins(X: np.ndarray, max_bin: int, weight: np.ndarray, threads: int = 1)
     shares = np.arange(1, max_bin) * (weight.sum() / max_bin)
     equal = np.all(weight == weight[0])
     places = np.searchsorted(np.cumsum(weight), shares, side="right") if equal else None
-    codes = np.empty((d, n), dtype=np.uint8)
+    codes = np.empty((d, n), dtype=np.uint8) if out is None else out
 
     def cut(j: int, column: np.ndarray) -> np.ndarray:
         order = np.argsort(column)
         values = column[order]
+        _require_finite(values, j)
         first = np.flatnonzero(values[1:] != values[:-1]) + 1  # where a new value begins
         if len(first) >= max_bin:
             at = places if places is not None else np.searchsorted(np.cumsum(weight[order]), shares, side="right")
@@ -104,16 +122,39 @@ def find_bins(X: np.ndarray, max_bin: int, weight: np.ndarray, threads: int = 1)
     return Bins(tuple(_by_column(X, cut, threads))), codes
 
 
-def _by_column(X: np.ndarray, work: Callable[[int, np.ndarray], T], threads: int) -> Iterator[T]:
+def _require_finite(ascending: np.ndarray, j: int) -> None:
+    """Refuse a column whose ends, once it is sorted, are no numbers: a map is not looked at before it is read here."""
+    if not (np.isfinite(ascending[0]) and np.isfinite(ascending[-1])):
+        msg = f"X holds NaN, infinity or numbers beyond float32, first in column {j}."
+        raise NonFiniteFeaturesError(msg)
+
+
+def _by_column(X: Any, work: Callable[[int, np.ndarray], T], threads: int) -> Iterator[T]:
     """Yield ``work(j, X[:, j])`` of each column in order; some columns are copied together, as they lie in rows."""
 
     def chunk(start: int) -> list[T]:
         return [work(j, column) for j, column in enumerate(np.ascontiguousarray(X[:, start : start + _CHUNK].T), start)]
 
-    starts = range(0, X.shape[1], _CHUNK)
     with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(chunk, starts):
+        if is_mapped(X):
+            for first, columns in _column_groups(X, threads):
+                yield from pool.map(work, range(first, first + len(columns)), columns)
+            return
+        for found in pool.map(chunk, range(0, X.shape[1], _CHUNK)):
             yield from found
+
+
+def _column_groups(X: MappedMatrix, threads: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the number of the first and the values (w, n) of columns that are read together, in the same memory."""
+    n, d = X.shape
+    width = columns_at_once(n, d, threads)
+    memory = np.empty((width, n), dtype=np.float32)
+    for start in range(0, d, width):
+        group = X.columns(slice(start, min(start + width, d)))
+        columns = memory[: group.shape[1]]
+        for rows in row_pieces(group, _TURNED):
+            columns[:, rows] = group.read(rows).T
+        yield start, columns
 
 
 def _runs(begins: np.ndarray, n: int) -> np.ndarray:

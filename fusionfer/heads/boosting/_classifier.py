@@ -15,14 +15,22 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 
 from fusionfer.exceptions import DataError
 from fusionfer.heads._folds import inner_folds
-from fusionfer.heads._training import raise_complaints, thread_count, training_rows
+from fusionfer.heads._training import raise_complaints, rows_to_predict, thread_count, training_rows
 from fusionfer.heads.boosting._checking import load_booster
 from fusionfer.heads.boosting._losses import probabilities
 from fusionfer.heads.boosting._model import column_gains
+from fusionfer.matrices import MappedMatrix, in_pieces, is_mapped, take_rows
 
 if TYPE_CHECKING:
     import xgboost
@@ -52,7 +60,7 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
 class Labelled:
     """Rows (n, d) float32 with classes (n,) from 0 and weights (n,) float64, all more than 0."""
 
-    X: np.ndarray
+    X: np.ndarray | MappedMatrix
     y: np.ndarray
     weight: np.ndarray
 
@@ -80,8 +88,8 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
-            Training rows; float32 is used as it is, all else becomes float32.
+        X : array-like or MappedMatrix, shape (n, d)
+            Training rows; float32 is used as it is, all else becomes float32. A MappedMatrix stays in its files.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), optional
@@ -168,9 +176,16 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
         if not (isinstance(eval_set, (tuple, list)) and len(eval_set) in (2, 3)):
             msg = "eval_set must be (X, y) or (X, y, sample_weight)."
             raise DataError(msg)
-        X, y = validate_data(self, eval_set[0], eval_set[1], dtype=np.float32, reset=False)
+        if is_mapped(eval_set[0]):
+            X, y = rows_to_predict(self, eval_set[0]), column_or_1d(eval_set[1])
+            check_consistent_length(X, y)
+        else:
+            X, y = validate_data(self, eval_set[0], eval_set[1], dtype=np.float32, reset=False)
         weight = _check_sample_weight(
-            eval_set[2] if len(eval_set) == 3 else None, X, dtype=np.float64, ensure_non_negative=True
+            eval_set[2] if len(eval_set) == 3 else None,
+            np.empty((len(y), 1)),
+            dtype=np.float64,
+            ensure_non_negative=True,
         )
         foreign = np.setdiff1d(y, self.classes_)
         if len(foreign):
@@ -181,7 +196,7 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
             msg = "eval_set has rows of weight 0 only."
             raise DataError(msg)
         index = np.searchsorted(self.classes_, y[kept])
-        return Labelled(X[kept] if len(kept) < len(y) else X, index, weight[kept] * by_class[index])
+        return Labelled(take_rows(X, kept) if len(kept) < len(y) else X, index, weight[kept] * by_class[index])
 
     def _held_out(self, rows: Labelled, groups: Any) -> tuple[Labelled, Labelled | None]:
         """Divide into rows to grow on and rows to stop by; a class that would be lost to growing stays there."""
@@ -196,7 +211,7 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
         outside &= ~np.isin(number, number[np.isin(rows.y, lost) & outside])
         if not np.any(outside):
             return rows, None
-        parts = [Labelled(rows.X[part], rows.y[part], rows.weight[part]) for part in (~outside, outside)]
+        parts = [Labelled(take_rows(rows.X, part), rows.y[part], rows.weight[part]) for part in (~outside, outside)]
         return parts[0], parts[1]
 
     def _seed(self) -> np.random.RandomState:
@@ -250,12 +265,20 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
         return {name: float(self.feature_importances_[columns].sum()) for name, columns in blocks.items()}
 
     def _margins(self, X: Any) -> np.ndarray:
-        X = self._checked(X)
-        return self.booster_.inplace_predict(X, predict_type="margin").reshape(len(X), -1)
+        return self._predict_range(self._checked(X), (0, 0))
 
-    def _checked(self, X: Any) -> np.ndarray:
+    def _predict_range(self, X: Any, rounds: tuple[int, int]) -> np.ndarray:
+        """Margins (n, C) that some rounds give, (0, 0) being all of them."""
+
+        def margins(piece: np.ndarray) -> np.ndarray:
+            found = self.booster_.inplace_predict(piece, iteration_range=rounds, predict_type="margin")
+            return found.reshape(len(piece), -1)
+
+        return in_pieces(lambda piece: margins(check_array(piece)), X) if is_mapped(X) else margins(X)
+
+    def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float32, reset=False)
+        return rows_to_predict(self, X) if is_mapped(X) else validate_data(self, X, dtype=np.float32, reset=False)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Margin of each class, (n, K) float32; with two classes that of the second over the first, (n,)."""
@@ -277,23 +300,21 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
-            Rows.
+        X : array-like or MappedMatrix, shape (n, d)
+            Rows. Those of a MappedMatrix are read once a round.
 
         Yields
         ------
         ndarray of float32, shape (n, K)
         """
         X = self._checked(X)
-        booster = self.booster_
 
         def margins(first: int, last: int) -> np.ndarray:
-            found = booster.inplace_predict(X, iteration_range=(first, last), predict_type="margin")
-            return found.reshape(len(X), -1).astype(np.float64)
+            return self._predict_range(X, (first, last)).astype(np.float64)
 
         F = margins(0, 1)
         yield probabilities(F.astype(np.float32))
-        rounds = booster.num_boosted_rounds()
+        rounds = self.booster_.num_boosted_rounds()
         if rounds > 1:
             start = F + margins(1, 2) - margins(0, 2)  # XGBoost adds it to the trees of every range
         for number in range(1, rounds):

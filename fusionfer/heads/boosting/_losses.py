@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 __all__ = ["gradients", "log_loss", "probabilities", "start_margins"]
@@ -10,7 +12,9 @@ __all__ = ["gradients", "log_loss", "probabilities", "start_margins"]
 _LEAST_HESSIAN = np.float32(1e-16)
 
 
-def start_margins(y: np.ndarray, weight: np.ndarray, n_classes: int) -> np.ndarray:
+def start_margins(
+    y: np.ndarray, weight: np.ndarray, n_classes: int, total: Callable[[np.ndarray], np.ndarray] | None = None
+) -> np.ndarray:
     """Margins that give every row the (weighted) shares of the classes: the best constant.
 
     Bounded steps could need a hundred rounds to get from equal shares to those of a rare class.
@@ -23,14 +27,17 @@ def start_margins(y: np.ndarray, weight: np.ndarray, n_classes: int) -> np.ndarr
         Weight of each row.
     n_classes : int
         At least 2.
+    total : callable, optional
+        Adds the sums (n_classes,) of rows that lie elsewhere to those of the rows here.
 
     Returns
     -------
     ndarray of float32, shape (C,)
         ln p_k for each class, C = K; for two classes one, ln p_1 / p_0.
     """
-    shares = np.bincount(y, weight, n_classes) / weight.sum()
-    logs = np.log(shares)
+    sums = np.bincount(y, weight, n_classes)
+    sums = sums if total is None else total(sums)
+    logs = np.log(sums / sums.sum())
     return (logs[1:] - logs[0] if n_classes == 2 else logs).astype(np.float32)
 
 

@@ -34,7 +34,8 @@ def stock_model(forest: Forest, bins: Bins, n_features: int, n_classes: int) -> 
         What ``Booster.load_model(bytearray(...))`` or, from a file, ``Booster(model_file=...)`` reads.
     """
     n_outputs = len(forest.start)
-    documents = [json.loads(bytes(part.booster.save_raw("json"))) for part in forest.slices]
+    # A slice may not have had its turn yet.
+    documents = [part.document() for part in forest.slices[: forest.best_round]]
     trees: list[dict[str, Any]] = []
     for number in range(forest.best_round):
         turn, which = divmod(number, len(forest.slices))

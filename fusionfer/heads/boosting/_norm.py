@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
-__all__ = ["NORMS", "bounds", "step_factors", "tree_norms"]
+__all__ = ["NORMS", "bounds", "leaf_norms", "step_factors", "tree_norms"]
 
 #: What `step_factors` knows, None beside it.
 NORMS = ("bounded", "damped")
@@ -45,6 +47,29 @@ def tree_norms(outputs: np.ndarray, hessian: np.ndarray) -> np.ndarray:
     """
     squares = np.einsum("nc,nc,nc->c", hessian, outputs, outputs, dtype=np.float64)
     return np.sqrt(squares / hessian.sum(axis=0, dtype=np.float64))
+
+
+def leaf_norms(model_json: bytes) -> np.ndarray:
+    """Return the same norms from the trees themselves, where no process has all rows.
+
+    XGBoost adds up the Hessians of all processes before it splits, and writes V_j and w_j into each leaf: whoever grew
+    the tree gets the same norm to the bit, and nothing has to be sent.
+
+    Parameters
+    ----------
+    model_json : bytes
+        A model of XGBoost of one tree for each margin, with steps of 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (C,)
+    """
+    found = []
+    for tree in json.loads(model_json)["learner"]["gradient_booster"]["model"]["trees"]:
+        leaves = np.array(tree["left_children"]) == -1
+        V, w = (np.array(tree[name], dtype=np.float64)[leaves] for name in ("sum_hessian", "split_conditions"))
+        found.append(np.sqrt(np.sum(V * w**2) / V.sum()))
+    return np.array(found)
 
 
 def bounds(tau: float, lead: float, eta: float, covered: np.ndarray) -> np.ndarray:

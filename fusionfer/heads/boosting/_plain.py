@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import traceback
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_array
 
 from fusionfer.heads.boosting._classifier import BoostedClassifier, Labelled, Progress
+from fusionfer.heads.boosting._scratch import scratch
+from fusionfer.heads.boosting._size import fits_in_memory, plain_size
+from fusionfer.matrices import MappedMatrix, is_mapped
 
 __all__ = ["PlainXGBClassifier"]
+
+#: Rows of a page in a file.
+_PAGE = 1 << 14
 
 
 class PlainXGBClassifier(BoostedClassifier):
     """XGBoost's own histogram training on all columns, with its own defaults: what ``xgb-wn`` is compared with.
+
+    Where rows and bins would take more than a quarter of the memory that is planned with
+    (`fusionfer.memory.planned_bytes`), XGBoost reads the rows piece by piece and pages bins in from temporary files,
+    where ``TMPDIR`` says. The trees were the same in all that was compared.
 
     Parameters
     ----------
@@ -125,26 +139,74 @@ class PlainXGBClassifier(BoostedClassifier):
             ),
         }
         common = {name: params[name] for name in ("nthread", "max_bin") if name in params}
-        data = xgboost.QuantileDMatrix(train.X, train.y, weight=train.weight, **common)
-        judged = []
-        if validation is not None:
-            held = xgboost.QuantileDMatrix(validation.X, validation.y, weight=validation.weight, ref=data, **common)
-            judged = [(held, "validation")]
         losses: dict[str, dict[str, list[float]]] = {}
         stopping = validation is not None and self.early_stopping_rounds is not None
-        booster = xgboost.train(
-            params,
-            data,
-            int(self.n_rounds),
-            evals=judged,
-            evals_result=losses,
-            verbose_eval=False,
-            early_stopping_rounds=self.early_stopping_rounds if stopping else None,
-            callbacks=[_reporter(progress, int(self.n_rounds))],
-        )
+        with ExitStack() as stack:
+            make = _maker(train, validation, n_classes, int(self.max_bin), int(self.max_depth), stack)
+            data = make(train, None, common)
+            judged = [] if validation is None else [(make(validation, data, common), "validation")]
+            try:
+                booster = xgboost.train(
+                    params,
+                    data,
+                    int(self.n_rounds),
+                    evals=judged,
+                    evals_result=losses,
+                    verbose_eval=False,
+                    early_stopping_rounds=self.early_stopping_rounds if stopping else None,
+                    callbacks=[_reporter(progress, int(self.n_rounds))],
+                )
+            except BaseException as error:
+                traceback.clear_frames(error.__traceback__)  # they hold the matrices
+                raise
+            finally:
+                data, judged = None, []  # so that XGBoost deletes its pages before the folder goes
         self.best_round_ = booster.best_iteration + 1 if stopping else booster.num_boosted_rounds()
         self.history_ = {f"{name}_loss": np.array(values) for name, one in losses.items() for values in one.values()}
         return bytes(booster[: self.best_round_].save_raw("json"))
+
+
+def _maker(
+    train: Labelled, validation: Labelled | None, n_classes: int, max_bin: int, max_depth: int, stack: ExitStack
+) -> Any:
+    """Return how matrices of XGBoost's are made of rows: in memory, or in pages in a folder that `stack` removes."""
+    n = len(train.y) + (0 if validation is None else len(validation.y))
+    size = plain_size(n, train.X.shape[1], n_classes, max_bin=max_bin, max_depth=max_depth, mapped=is_mapped(train.X))
+    if fits_in_memory(size.kept):
+        return _in_memory
+    folder = stack.enter_context(scratch(size.disk))
+    return lambda rows, ref, common: _in_files(rows, ref, common, folder)
+
+
+def _in_memory(rows: Labelled, ref: Any, common: dict[str, Any]) -> Any:
+    import xgboost
+
+    if isinstance(rows.X, MappedMatrix):
+        rows.X.check_finite()
+    return xgboost.QuantileDMatrix(np.asarray(rows.X), rows.y, weight=rows.weight, ref=ref, **common)
+
+
+def _in_files(rows: Labelled, ref: Any, common: dict[str, Any], folder: Path) -> Any:
+    import xgboost
+
+    class Pages(xgboost.DataIter):
+        def __init__(self) -> None:
+            self.start = 0
+            super().__init__(cache_prefix=str(folder / "rows"))
+
+        def reset(self) -> None:
+            self.start = 0
+
+        def next(self, input_data: Any) -> bool:
+            if self.start >= len(rows.y):
+                return False
+            piece = slice(self.start, self.start + _PAGE)
+            values = np.ascontiguousarray(rows.X[piece])
+            input_data(data=check_array(values), label=rows.y[piece], weight=rows.weight[piece])
+            self.start += _PAGE
+            return True
+
+    return xgboost.ExtMemQuantileDMatrix(Pages(), ref=ref, **common)
 
 
 def _reporter(progress: Progress | None, n_rounds: int) -> Any:

@@ -4,110 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
+from fusionfer.heads.boosting._boosters import Recipe, Rows, Slice, TurnSlice
 from fusionfer.heads.boosting._losses import gradients, log_loss, start_margins
 from fusionfer.heads.boosting._norm import bounds, step_factors, tree_norms
 
 if TYPE_CHECKING:
     import xgboost
 
-__all__ = ["Forest", "Recipe", "Rows", "Slice", "grow"]
+__all__ = ["TOLD", "Alone", "Forest", "Growth", "grow", "make_slices"]
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows as codes (d, n), with classes (n,) and weights (n,)."""
-
-    codes: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to grow: parameters of `WeightNormalisedXGBClassifier` by the same names, and of XGBoost's trees."""
-
-    n_rounds: int
-    eta: float
-    norm: str | None
-    tau: float
-    lead: float
-    hessian_factor: float
-    patience: int | None
-    n_bins: int
-    tree: dict[str, Any]
-
-
-class Slice:
-    """Some of the columns, with a booster that knows no others.
-
-    Attributes
-    ----------
-    columns : ndarray of int, shape (m,)
-        Which.
-    booster : xgboost.Booster
-        Trees grown on them, with steps of 1, over codes in the place of values.
-    """
-
-    def __init__(
-        self,
-        columns: np.ndarray,
-        sets: Sequence[Rows],
-        recipe: Recipe,
-        n_classes: int,
-        sketches: dict[int, xgboost.QuantileDMatrix],
-    ) -> None:
-        import xgboost
-
-        self.columns = columns
-        names = ("nthread", "max_bin")
-        common = {name: recipe.tree[name] for name in names if name in recipe.tree}
-        if len(columns) not in sketches:
-            # A sketch of all codes, each once: XGBoost then takes every code for a bin of its own.
-            every_code = np.repeat(np.arange(recipe.n_bins, dtype=np.uint8)[:, None], len(columns), axis=1)
-            sketches[len(columns)] = xgboost.QuantileDMatrix(every_code, **common)
-        sketch = sketches[len(columns)]
-        train, *others = [np.ascontiguousarray(rows.codes[columns].T) for rows in sets]
-        threads = {name: common[name] for name in common.keys() & {"nthread"}}
-        self._sets = [
-            # Given as a sparse matrix that lacks nothing, values become bins in two thirds of the time.
-            xgboost.QuantileDMatrix(_as_sparse(train), ref=sketch, **common),
-            *(xgboost.DMatrix(values, **threads) for values in others),  # no tree is grown on them: nothing to cut
-        ]
-        objective = (
-            {"objective": "binary:logistic", "base_score": 0.5}
-            if n_classes == 2
-            else {"objective": "multi:softprob", "num_class": n_classes, "base_score": 0.0}
-        )
-        self.booster: xgboost.Booster = xgboost.Booster(
-            {**recipe.tree, **objective, "tree_method": "hist", "eta": 1.0, "disable_default_eval_metric": True},
-            self._sets[:1],
-        )
-        self._grown = 0
-
-    def grow(self, gradient: np.ndarray, hessian: np.ndarray) -> list[np.ndarray]:
-        """Grow one tree for each margin, and return what they give for the rows of each set, (n, C)."""
-        self.booster.boost(self._sets[0], self._grown, grad=gradient, hess=hessian)
-        last = (self._grown, self._grown + 1)
-        self._grown += 1
-        # base_score is a margin of 0, which predict adds: nothing has to be taken off again.
-        return [
-            self.booster.predict(rows, output_margin=True, iteration_range=last).reshape(rows.num_row(), -1)
-            for rows in self._sets
-        ]
-
-
-def _as_sparse(values: np.ndarray) -> csr_matrix:
-    """Return the same matrix in rows of all columns; zeros stay values."""
-    n, d = values.shape
-    columns = np.tile(np.arange(d, dtype=np.int32), n)
-    return csr_matrix((values.astype(np.float32).ravel(), columns, np.arange(n + 1, dtype=np.int64) * d), shape=(n, d))
+#: What is told of each round.
+TOLD = ("S", "V", "norm", "step", "train_loss", "validation_loss")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +31,7 @@ class Forest:
     ----------
     start : ndarray of float32, shape (C,)
         Margins before the first round.
-    slices : list of Slice
+    slices : list of Slice or TurnSlice
         Round r was grown on slice r mod S, as its tree r // S.
     factors : ndarray of float32, shape (rounds, C)
         What the leaf weights of each tree are to be multiplied with.
@@ -129,10 +42,129 @@ class Forest:
     """
 
     start: np.ndarray
-    slices: list[Slice]
+    slices: Sequence[Any]
     factors: np.ndarray
     best_round: int
     history: dict[str, np.ndarray]
+
+
+class Alone:
+    """All rows are here: sums over them need nobody else, and norms are taken over rows."""
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """Return the sum over all who grow together."""
+        return values
+
+    def norms(self, part: Any, outputs: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+        """Return the norm (C,) of each tree that `part` has just grown."""
+        return tree_norms(outputs, hessian)
+
+
+class Growth:
+    """A forest while it grows.
+
+    Parameters
+    ----------
+    slices : sequence of Slice or TurnSlice
+    sets : sequence of Rows
+        Those that are grown on, and perhaps those that are stopped by.
+    n_classes : int
+        At least 2.
+    recipe : Recipe
+    together : Alone
+        Or whoever sums up over several processes, each with rows of its own.
+    judged : bool
+        Whether there are rows to stop by, be it in another process.
+
+    Attributes
+    ----------
+    start : ndarray of float32, shape (C,)
+    margins : list of ndarray of float32, shapes (n, C)
+        Of the rows of each set.
+    covered : ndarray of float64, shape (C,)
+        Sum of the sizes of the steps so far.
+    told : dict of str to list
+        By round.
+    best, best_round : float, int
+        Lowest loss on the rows that are stopped by, and the rounds up to it.
+    """
+
+    def __init__(
+        self, slices: Sequence[Any], sets: Sequence[Rows], n_classes: int, recipe: Recipe, together: Any, judged: bool
+    ) -> None:
+        self.slices, self.sets, self.recipe, self.together, self.judged = slices, sets, recipe, together, judged
+        train = sets[0]
+        self.start = start_margins(train.y, train.weight, n_classes, together.sum)
+        self.margins = [np.tile(self.start, (len(rows.y), 1)) for rows in sets]
+        self.weights = [together.sum(np.array([rows.weight.sum()]))[0] for rows in sets]
+        self.covered = np.zeros(len(self.start))
+        self.told: dict[str, list[Any]] = {name: [] for name in TOLD}
+        self.best, self.best_round = np.inf, 0
+
+    @property
+    def rounds(self) -> int:
+        """How many have been grown."""
+        return len(self.told["step"])
+
+    @property
+    def done(self) -> bool:
+        """Whether there are enough rounds, or the loss has not fallen for too long."""
+        patience = self.recipe.patience
+        stopped = self.judged and patience is not None and self.rounds - self.best_round >= patience
+        return stopped or self.rounds >= self.recipe.n_rounds
+
+    def round(self) -> None:
+        """Grow one tree for each margin on the slice whose turn it is, and step."""
+        train, recipe = self.sets[0], self.recipe
+        gradient, hessian = gradients(self.margins[0], train.y, train.weight.astype(np.float32), recipe.hessian_factor)
+        part = self.slices[self.rounds % len(self.slices)]
+        outputs = part.grow(gradient, hessian)
+        norms = self.together.norms(part, outputs[0], hessian)
+        tau = bounds(recipe.tau, recipe.lead, recipe.eta, self.covered)
+        factors = step_factors(norms, recipe.eta, recipe.norm, tau).astype(np.float32)
+        self.covered += factors * norms
+        sums = np.stack([gradient.sum(axis=0, dtype=np.float64), hessian.sum(axis=0, dtype=np.float64)])
+        del gradient, hessian
+        for margin, output in zip(self.margins, outputs, strict=True):
+            output *= factors
+            margin += output
+        self._tell(norms, factors, *self.together.sum(sums))
+
+    def resume(self, told: dict[str, list[Any]], turns: Sequence[bytes]) -> None:
+        """Take over rounds that were grown before: what was told of each, and its trees."""
+        self.told = {name: list(told[name]) for name in TOLD}
+        for number, turn in enumerate(turns):
+            norms, factors = told["norm"][number], told["step"][number]
+            for margin, output in zip(
+                self.margins, self.slices[number % len(self.slices)].replay(turn, len(self.start)), strict=True
+            ):
+                output *= factors
+                margin += output
+            self.covered += factors * norms
+            if self.judged and told["validation_loss"][number] < self.best:
+                self.best, self.best_round = told["validation_loss"][number], number + 1
+
+    def _tell(self, norms: np.ndarray, factors: np.ndarray, S: np.ndarray, V: np.ndarray) -> None:
+        """Note what a round did, and what the losses are now."""
+        losses = [
+            log_loss(margin, rows.y, rows.weight) * rows.weight.sum() if len(rows.y) else 0.0
+            for margin, rows in zip(self.margins, self.sets, strict=True)
+        ]
+        losses = self.together.sum(np.array(losses)) / self.weights
+        for name, value in zip(TOLD, (S, V, norms, factors, *losses), strict=False):
+            self.told[name].append(value)
+        if self.judged and losses[-1] < self.best:
+            self.best, self.best_round = losses[-1], self.rounds
+
+    @property
+    def keep(self) -> int:
+        """Rounds to keep."""
+        return max(1, self.best_round) if self.judged and self.recipe.patience is not None else self.rounds
+
+    def forest(self) -> Forest:
+        """What has been grown, with the number of rounds to keep."""
+        history = {name: np.array(values) for name, values in self.told.items() if values}
+        return Forest(self.start, self.slices, history["step"], self.keep, history)
 
 
 def grow(
@@ -142,6 +174,7 @@ def grow(
     n_classes: int,
     recipe: Recipe,
     progress: Progress | None = None,
+    folder: Path | None = None,
 ) -> Forest:
     """Grow rounds until there are enough, or the validation loss has not fallen for `patience` rounds.
 
@@ -156,44 +189,32 @@ def grow(
     recipe : Recipe
     progress : callable, optional
         ``progress(done, total, what)``.
+    folder : Path, optional
+        Where slices keep their bins; by default in memory. The forest is the same.
 
     Returns
     -------
     Forest
     """
     sets = [train] if validation is None else [train, validation]
+    slices = make_slices(columns, sets, recipe, n_classes, folder)
+    try:
+        growth = Growth(slices, sets, n_classes, recipe, Alone(), judged=validation is not None)
+        while not growth.done:
+            growth.round()
+            if progress is not None:
+                progress(growth.rounds, recipe.n_rounds, "rounds")
+        return growth.forest()
+    finally:
+        for part in slices:
+            part.close()
+
+
+def make_slices(
+    columns: Sequence[np.ndarray], sets: Sequence[Rows], recipe: Recipe, n_classes: int, folder: Path | None = None
+) -> list[Any]:
+    """Make the boosters of all slices, with bins in memory, or in the files of a folder."""
     sketches: dict[int, xgboost.QuantileDMatrix] = {}  # by number of columns: they depend on nothing else
-    slices = [Slice(those, sets, recipe, n_classes, sketches) for those in columns]
-    start = start_margins(train.y, train.weight, n_classes)
-    margins = [np.tile(start, (len(rows.y), 1)) for rows in sets]
-    weight = train.weight.astype(np.float32)
-    covered = np.zeros(len(start))
-    best, best_round = np.inf, 0
-    told: dict[str, list[Any]] = {name: [] for name in ("S", "V", "norm", "step", "train_loss", "validation_loss")}
-    for number in range(recipe.n_rounds):
-        gradient, hessian = gradients(margins[0], train.y, weight, recipe.hessian_factor)
-        outputs = slices[number % len(slices)].grow(gradient, hessian)
-        norms = tree_norms(outputs[0], hessian)
-        tau = bounds(recipe.tau, recipe.lead, recipe.eta, covered)
-        factors = step_factors(norms, recipe.eta, recipe.norm, tau).astype(np.float32)
-        covered += factors * norms
-        for margin, output in zip(margins, outputs, strict=True):
-            output *= factors
-            margin += output
-        losses = [log_loss(margin, rows.y, rows.weight) for margin, rows in zip(margins, sets, strict=True)]
-        told["S"].append(gradient.sum(axis=0, dtype=np.float64))
-        told["V"].append(hessian.sum(axis=0, dtype=np.float64))
-        told["norm"].append(norms)
-        told["step"].append(factors)
-        told["train_loss"].append(losses[0])
-        if validation is not None:
-            told["validation_loss"].append(losses[1])
-            if losses[1] < best:
-                best, best_round = losses[1], number + 1
-        if progress is not None:
-            progress(number + 1, recipe.n_rounds, "rounds")
-        if validation is not None and recipe.patience is not None and number + 1 - best_round >= recipe.patience:
-            break
-    history = {name: np.array(values) for name, values in told.items() if values}
-    stopping = validation is not None and recipe.patience is not None
-    return Forest(start, slices, history["step"], max(1, best_round) if stopping else len(history["step"]), history)
+    if folder is None:
+        return [Slice(those, sets, recipe, n_classes, sketches) for those in columns]
+    return [TurnSlice(those, sets, recipe, n_classes, sketches, folder) for those in columns]

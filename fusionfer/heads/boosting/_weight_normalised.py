@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from numbers import Integral
 from typing import Any
 
@@ -10,12 +11,16 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from fusionfer.exceptions import DataError, unknown_name
-from fusionfer.heads.boosting._binning import find_bins
+from fusionfer.heads.boosting._binning import Bins, find_bins
+from fusionfer.heads.boosting._boosters import Recipe, Rows
 from fusionfer.heads.boosting._classifier import BoostedClassifier, Labelled, Progress
 from fusionfer.heads.boosting._model import stock_model, tree_gains
 from fusionfer.heads.boosting._norm import NORMS
-from fusionfer.heads.boosting._rounds import Recipe, Rows, grow
+from fusionfer.heads.boosting._rounds import Forest, grow
+from fusionfer.heads.boosting._scratch import scratch
+from fusionfer.heads.boosting._size import fits_in_memory, sliced_size
 from fusionfer.heads.boosting._slices import SHARES, draw_slices, slice_count
+from fusionfer.matrices import scratch_array
 
 __all__ = ["WeightNormalisedXGBClassifier"]
 
@@ -35,6 +40,10 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
     - *features* (`blocks`, `shares`): the columns of each backbone have a share of every tree that is proportional to
       their number, or equal, whatever it is;
     - *samples* (`class_weight`): balanced classes, at a mean weight of one.
+
+    What is kept from round to round, codes and bins, is in memory unless it would take more than a quarter of the
+    memory that is planned with (`fusionfer.memory.planned_bytes`); then it is in temporary files, where ``TMPDIR``
+    says, and XGBoost pages bins in from there. The trees are the same to the bit.
 
     Round r grows its trees, one for each class, on the columns of slice r mod S alone, from one-byte codes: that takes
     a small part of the time, and no two columns of different slices meet in one tree. The finished model is a stock
@@ -182,9 +191,37 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
         blocks = self._blocks(d)
         self.slices_ = draw_slices(blocks, slice_count(self.n_slices, d), self.shares, self._seed())
         threads = effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs)
-        bins, codes = find_bins(train.X, int(self.max_bin), train.weight, threads)
+        recipe = self._recipe(n_classes)
+        if hasattr(train.X, "grow_forest"):  # its rows are elsewhere
+            forest, bins = train.X.grow_forest(train, validation, self.slices_, n_classes, recipe, progress)
+            return self._finish(forest, bins, d)
+        parts = [train] if validation is None else [train, validation]
+        counts = [len(part.y) for part in parts]
+        size = sliced_size(
+            sum(counts), d, n_classes, n_slices=len(self.slices_), validation=1 - counts[0] / sum(counts)
+        )
+        with ExitStack() as stack:
+            folder = None if fits_in_memory(size.kept) else stack.enter_context(scratch(size.disk))
+            memory = [None if folder is None else scratch_array((d, count), np.uint8, "Codes") for count in counts]
+            bins, codes = find_bins(train.X, int(self.max_bin), train.weight, threads, memory[0])
+            sets = [Rows(codes, train.y, train.weight)]
+            if validation is not None:
+                sets.append(Rows(bins.codes(validation.X, memory[1]), validation.y, validation.weight))
+            forest = grow(
+                self.slices_,
+                sets[0],
+                sets[1] if validation else None,
+                n_classes,
+                recipe,
+                progress,
+                folder,
+            )
+        return self._finish(forest, bins, d)
+
+    def _recipe(self, n_classes: int) -> Recipe:
+        """How to grow, in the words of those who do."""
         patience = self.early_stopping_rounds
-        recipe = Recipe(
+        return Recipe(
             n_rounds=int(self.n_rounds),
             eta=float(self.eta),
             norm=self.norm,
@@ -195,11 +232,10 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
             n_bins=int(self.max_bin),
             tree=self._tree_parameters(),
         )
-        sets = [Rows(codes, train.y, train.weight)]
-        if validation is not None:
-            sets.append(Rows(bins.codes(validation.X), validation.y, validation.weight))
-        forest = grow(self.slices_, sets[0], sets[1] if validation else None, n_classes, recipe, progress)
-        model = stock_model(forest, bins, d, n_classes)
+
+    def _finish(self, forest: Forest, bins: Bins, d: int) -> bytes:
+        """Return the stock model of a forest over codes, and note what there is to know of it."""
+        model = stock_model(forest, bins, d, len(self.classes_))
         self.best_round_ = forest.best_round
         self.history_ = {**forest.history, "gain": tree_gains(model, len(forest.start))}
         return model

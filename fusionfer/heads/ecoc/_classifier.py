@@ -25,6 +25,7 @@ from fusionfer.heads.ecoc._parameters import check_parameters, gives_posteriors,
 from fusionfer.heads.ecoc._planning import Plan, make_plan
 from fusionfer.heads.linear import solve_many
 from fusionfer.heads.linear._threads import at_most
+from fusionfer.matrices import in_pieces, is_mapped
 
 __all__ = ["ECOCClassifier"]
 
@@ -279,11 +280,15 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
                 msg = "A job of fit_many cannot bring a learner of its own; fit that head by itself."
                 raise DataError(msg)
         plans, tasks = [], []
+        made: dict[Any, Plan] = {}  # blocks of one fold share it: at a million rows each takes 40 MB
         with at_most(self.n_jobs):
             for head, job in zip(heads, jobs, strict=True):
-                own, apart = (None if values is None else values[job.rows] for values in (groups, held))
-                plan = make_plan(head, y[job.rows], weight[job.rows], own, apart)
-                plans.append(plan.placed(job.rows, len(X)))
+                alike = (id(job.rows), repr(sorted(job.params.items())))
+                if alike not in made:
+                    own, apart = (None if values is None else values[job.rows] for values in (groups, held))
+                    plan = make_plan(head, y[job.rows], weight[job.rows], own, apart)
+                    made[alike] = plan.placed(job.rows, len(X))
+                plans.append(made[alike])
                 tasks.append(head._task(plans[-1], X, job.columns, job.shift, job.factor))
                 head.n_features_in_ = len(job.shift)
             for members in _alike(heads):
@@ -352,7 +357,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
     def _raw_scores(self, X: np.ndarray) -> np.ndarray:
         """Scores of the learners on the real line, before any calibration, (n, L)."""
         if self.learner is not None:
-            return real_scores(self.estimators_, X)
+            return _piecewise(lambda rows: real_scores(self.estimators_, rows), X)
         # The few weights take the dtype of the many rows: the other way round X would be copied.
         return X @ self.coef_.T.astype(X.dtype) + self.intercept_
 
@@ -361,7 +366,7 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
         if self.binary_loss_ != "quadratic" or (self.learner is None and self.loss == "logistic"):
             return self._raw_scores(X)
         if gives_posteriors(self):
-            return log_odds(self.estimators_, X)
+            return _piecewise(lambda rows: log_odds(self.estimators_, rows), X)
         return self._raw_scores(X) * self.calibration_[:, 0] + self.calibration_[:, 1]
 
     def _negated_losses(self, scores: np.ndarray, code: np.ndarray, loss: str) -> np.ndarray:
@@ -468,6 +473,11 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
             second = posteriors[:, 0] if self.code_matrix_[1, 0] > 0 else 1.0 - posteriors[:, 0]
             return np.column_stack([1.0 - second, second])
         return couple(posteriors, self.code_matrix_, self.learner_weight_)
+
+
+def _piecewise(work: Callable[[np.ndarray], np.ndarray], X: Any) -> np.ndarray:
+    """What foreign learners say of rows; of a matrix that stays in its files piece by piece."""
+    return in_pieces(work, X) if is_mapped(X) else work(X)
 
 
 def _alike(heads: list[ECOCClassifier]) -> list[list[int]]:

@@ -102,7 +102,7 @@ def fit_clones(
             # A side that is missing inside the fold cannot be learned: the other is what such a learner says.
             return None, outside, float(sides[0]) if len(sides) else 0.0
         weights = {"sample_weight": _column(cost, j)[inside]} if weighted else {}
-        estimator.fit(X if inside.all() else X[inside], sides, **weights)
+        estimator.fit(np.asarray(X) if inside.all() else X[inside], sides, **weights)
         return estimator, outside, _score(estimator, X[outside]) if len(outside) else 0.0
 
     estimators: list[Any] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ class Plan:
     folds: np.ndarray | None
     held_out: Judging | None = None
 
-    @property
+    @cached_property
     def sides(self) -> np.ndarray:
         """Side of each row in each learner, int8 (n, L)."""
         return self.sides_of(self.y_index)

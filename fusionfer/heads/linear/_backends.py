@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fusionfer.exceptions import unknown_name
+from fusionfer.matrices import MappedMatrix, is_mapped
 
 __all__ = ["BACKENDS", "Products", "make_products"]
 
@@ -45,6 +46,29 @@ def _thin(A: np.ndarray, M: np.ndarray) -> np.ndarray:
     return (padded @ M)[:rows]
 
 
+class _Mapped:
+    """Of a matrix that stays in its files: pieces of rows, each while it is in the processor's reach."""
+
+    def __init__(self, X: MappedMatrix) -> None:
+        self.X = X
+
+    def forward(self, W: np.ndarray) -> np.ndarray:
+        F = np.empty((len(W), len(self.X)), dtype=W.dtype)
+        for rows, parts in self.X.walk():
+            end = 0
+            for part in parts:
+                start, end = end, end + part.shape[1]
+                product = _thin(W[:, start:end], part.T)
+                if start:
+                    F[:, rows] += product
+                else:
+                    F[:, rows] = product
+        return F
+
+    def backward(self, B: np.ndarray) -> np.ndarray:
+        return self.X.combine(B)
+
+
 class _Torch:
     """On the GPU where there is one: X is copied to it once, and only the thin factors travel."""
 
@@ -70,8 +94,13 @@ class _Torch:
 BACKENDS: dict[str, Callable[[np.ndarray], Products]] = {"numpy": _Numpy, "torch": _Torch}
 
 
-def make_products(backend: str, X: np.ndarray) -> Products:
-    """Return the products with `X` by the backend of that name; torch is imported only here."""
+def make_products(backend: str, X: Any) -> Products:
+    """Return the products with `X` by the backend of that name; torch is imported only here.
+
+    A matrix that stays in its files is multiplied by numpy, which needs no copy of it.
+    """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
+    if is_mapped(X):
+        return _Mapped(X)
     return BACKENDS[backend](X)

@@ -12,13 +12,14 @@ from fusionfer.heads.linear._losses import Point
 from fusionfer.heads.linear._ridge import Hessian, Ridge
 from fusionfer.heads.linear._stack import Stack
 from fusionfer.heads.linear._threads import for_each
+from fusionfer.matrices import is_mapped, take_rows
 
-__all__ = ["Outcome", "descend"]
+__all__ = ["FLAT", "Outcome", "Run", "descend", "follow"]
 
 _MEMORY = 3  # pairs of steps and gradients; with this preconditioner more do not help
 _PATIENCE = 25  # steps without progress of the gap, after which rounding is taken to be the limit
 _THIN = 32  # a product with fewer columns than this takes as long as with so many
-_FLAT = 0.01  # share of the strongest curvature below which a row may be left out of a preconditioner,
+FLAT = 0.01  # share of the strongest curvature below which a row may be left out of a preconditioner,
 _FAINT = 0.1  # if besides it adds less than this to any eigenvalue
 _OWN_BYTES = 1 << 28  # that factored Hessians of single groups hold at most, but for one group alone
 
@@ -77,7 +78,11 @@ def descend(
     live = np.flatnonzero((outcome.gap > tol) & (outcome.n_iter < max_iter))
     if len(live) == 0:
         return
-    run = _Run(stack, loss, ridges, outcome, live, tol)
+    follow(Run(stack, loss, ridges, outcome, live, tol), tol=tol, max_iter=max_iter, told=told)
+
+
+def follow(run: Run, *, tol: float, max_iter: int, told: Callable[[int], None]) -> None:
+    """Let a run take its steps until all of its groups are done."""
     while len(run.live):
         finished = run.judge(tol, max_iter)
         if finished.any():
@@ -87,22 +92,19 @@ def descend(
             run.step()
 
 
-class _Run:
+class Run:
     """The state of those groups that are not done."""
+
+    own_rows: tuple[str, ...] = ("W", "b", "owner", "F", "A", "rho", "level", "g")  # one row a learner in each
 
     def __init__(
         self, stack: Stack, loss: Any, ridges: list[Ridge], outcome: Outcome, live: np.ndarray, tol: float
     ) -> None:
         self.precise = 1e-2 * tol
         self.stack, self.loss, self.ridges, self.outcome, self.live = stack, loss, ridges, outcome, live
-        K = loss.size
         rows = self._rows()
         self.W, self.b, self.owner = outcome.W[rows], outcome.b[rows], stack.owner[rows]
         outcome.dual[live] = 0.0  # what it was, rounding may have flattered; all losses are at least 0
-        self.F = np.zeros((len(self.W), stack.n))
-        if np.any(self.W):
-            self.F += stack.forward(self.W, self.owner)
-        self.A = np.empty(self.F.shape, dtype=stack.dtype)
         self.rho, self.off = np.zeros(len(self.W)), np.zeros(len(self.live))
         self.spent = np.zeros(len(self.live))
         self.price, self.size = np.zeros(len(self.live)), np.zeros(len(self.live), dtype=np.int64)
@@ -113,12 +115,21 @@ class _Run:
         self.lowest = np.full(len(self.live), np.inf)
         self.own: dict[int, Hessian] = {}
         self.pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._start()
+        self.level = _level(self.rho)
+        self.g = self._gradient()
+
+    def _start(self) -> None:
+        """Scores, and the best intercepts, of the weights that are there."""
+        K = self.loss.size
+        self.F = np.zeros((len(self.W), self.stack.n))
+        if np.any(self.W):
+            self.F += self.stack.forward(self.W, self.owner)
+        self.A = np.empty(self.F.shape, dtype=self.stack.dtype)
         for i, g in enumerate(self.live):
             one = slice(i * K, (i + 1) * K)
             squares = (float(np.sum(self.W[one] ** 2)), 0.0, 0.0)
-            self._keep(i, loss.search(g, self.F[one], None, self.b[one], squares, np.inf, self.precise))
-        self.level = _level(self.rho)
-        self.g = self._gradient()
+            self._keep(i, self.loss.search(g, self.F[one], None, self.b[one], squares, np.inf, self.precise))
 
     def _rows(self) -> np.ndarray:
         """Rows of the live groups in the outcome."""
@@ -174,15 +185,29 @@ class _Run:
         self.price, self.size = self.price[~groups], self.size[~groups]
         self.best, self.since, self.off = self.best[~groups], self.since[~groups], self.off[~groups]
         self.lowest, self.waiting = self.lowest[~groups], self.waiting[~groups]
-        for name in ("W", "b", "owner", "F", "A", "rho", "level", "g"):
+        for name in self.own_rows:
             setattr(self, name, getattr(self, name)[kept])
         self.pairs = [(s[kept], t[kept], r[~groups]) for s, t, r in self.pairs]
 
     def step(self) -> None:
         """One step of all live groups."""
-        out, K = self.outcome, self.loss.size
         self._invest()
         P = self._direction()
+        s = self._move(P)
+        before, self.g = self.g, self._gradient()
+        S, T = self._spread(s) * P, self.g - before
+        st = self._sum(S * T)
+        # Strong convexity promises s.t >= s.s; less is rounding, and no curvature.
+        sound = st > 0.5 * self._sum(S * S)
+        self.pairs = [*self.pairs, (S, T, np.where(sound, 1.0 / np.where(sound, st, 1.0), 0.0))][-_MEMORY:]
+        self.outcome.n_iter[self.live] += 1
+        self.spent += max(len(self.W), _THIN) * 4.0 / len(self.live)
+        level = _level(self.rho)
+        self.level = np.where(np.abs(level - self.level) > 1, level, self.level)
+
+    def _move(self, P: np.ndarray) -> np.ndarray:
+        """Go along `P` as far as it helps each group, and return how far, (groups,)."""
+        out, K = self.outcome, self.loss.size
         U = self.stack.forward(P, self.owner)
         ww, wp, pp = self._sum(self.W * self.W), self._sum(self.W * P), self._sum(P * P)
         s = np.empty(len(self.live))
@@ -198,16 +223,7 @@ class _Run:
             self._keep(i, point)
 
         for_each(len(self.live), move)
-        before, self.g = self.g, self._gradient()
-        S, T = self._spread(s) * P, self.g - before
-        st = self._sum(S * T)
-        # Strong convexity promises s.t >= s.s; less is rounding, and no curvature.
-        sound = st > 0.5 * self._sum(S * S)
-        self.pairs = [*self.pairs, (S, T, np.where(sound, 1.0 / np.where(sound, st, 1.0), 0.0))][-_MEMORY:]
-        out.n_iter[self.live] += 1
-        self.spent += max(len(self.W), _THIN) * 4.0 / len(self.live)
-        level = _level(self.rho)
-        self.level = np.where(np.abs(level - self.level) > 1, level, self.level)
+        return s
 
     def _invest(self) -> None:
         """Factor the Hessians of groups that have spent as much on steps, as far as memory may hold them."""
@@ -221,27 +237,32 @@ class _Run:
                 continue
             for r in rows.tolist():
                 self.own.pop(r, None)  # before its successor is made
-            squares = (0.0, 0.0, 0.0)
-            h = self.loss.search(self.live[i], self.F[rows], None, self.b[rows], squares, np.inf, 1.0).h
-            for j, r in enumerate(rows.tolist()):
-                self.own[r] = self._hessian(r, h[j])
+            self.own.update(zip(rows.tolist(), self._hessians(int(i)), strict=True))
             self.spent[i], self.since[i] = 0.0, 0
             if K == 1:
                 for _, _, r in self.pairs:
                     r[i] = 0.0  # steps from elsewhere know less than the whole Hessian of here
 
+    def _hessians(self, i: int) -> list[Hessian]:
+        """Hessians of the learners of group `i`, where they stand."""
+        K = self.loss.size
+        rows, squares = slice(i * K, (i + 1) * K), (0.0, 0.0, 0.0)
+        h = self.loss.search(self.live[i], self.F[rows], None, self.b[rows], squares, np.inf, 1.0).h
+        return [self._hessian(r, h[r - rows.start]) for r in range(rows.start, rows.stop)]
+
     def _curved(self, h: np.ndarray, r: int) -> np.ndarray:
         """Rows that count in the Hessian of learner `r`, by the curvatures `h` (n,) of its losses there."""
-        return h > min(_FLAT * h.max(), self.faint[self.owner[r]])
+        return h > min(FLAT * h.max(), self.faint[self.owner[r]])
 
     def _hessian(self, r: int, h: np.ndarray) -> Hessian:
         """Hessian of one learner at curvatures `h` (n,) of its losses; the intercept follows the weights."""
         stack, problem = self.stack, int(self.owner[r])
         curved = np.flatnonzero(self._curved(h, r))
         weight = h[curved].astype(stack.dtype)
-        X = stack.X[curved]
+        X = take_rows(stack.X, curved)
         total = max(float(weight.sum()), np.finfo(np.float64).tiny)
-        centre = (weight / total).astype(stack.dtype) @ X
+        share = (weight / total).astype(stack.dtype)
+        centre = X.combine(share[None])[0] if is_mapped(X) else share @ X
         # Of the mean only what a penalised intercept leaves.
         rest = (centre - stack.shift[problem]) * np.sqrt(self.loss.penalty * total / (self.loss.penalty + total))
         return Hessian(X, centre, rest, stack.factor[problem], weight, stack.dtype)

@@ -11,14 +11,28 @@ from scipy import linalg
 from fusionfer.heads.linear._ridge import Ridge, weighted_gram
 from fusionfer.heads.linear._stack import Stack
 from fusionfer.heads.linear._threads import for_each
+from fusionfer.matrices import is_mapped, take_rows
 
-__all__ = ["HingeLearners", "alternate", "best_intercept", "finish"]
+__all__ = [
+    "CHECK",
+    "FEW",
+    "PATIENCE",
+    "RELAX",
+    "SWEEPS",
+    "HingeLearners",
+    "alternate",
+    "balance",
+    "best_intercept",
+    "direction",
+    "finish",
+    "lift",
+]
 
-_CHECK = 10  # sweeps between two looks at the duality gap
-_RELAX = 1.6  # over-relaxation
-_SWEEPS = 150  # of the first phase, for few learners; then Newton's method is quicker
-_FEW = 8  # learners that are soon finished one by one; more are worth up to four times as many sweeps
-_PATIENCE = 10  # looks at the gap without progress, after which rounding is taken to be the limit
+CHECK = 10  # sweeps between two looks at the duality gap
+RELAX = 1.6  # over-relaxation
+SWEEPS = 150  # of the first phase, for few learners; then Newton's method is quicker
+FEW = 8  # learners that are soon finished one by one; more are worth up to four times as many sweeps
+PATIENCE = 10  # looks at the gap without progress, after which rounding is taken to be the limit
 
 
 class HingeLearners:
@@ -159,11 +173,11 @@ def alternate(
         F[live] = stack.forward(W[live], owner)
         for_each(len(live), partial(_proximal, learners, live, rho, F, Z, alpha, moved, off))
         learners.n_iter[live] = sweep
-        last = sweep >= min(max_iter, _SWEEPS if len(live) <= _FEW else 4 * _SWEEPS)
-        if sweep % _CHECK and not last:
+        last = sweep >= min(max_iter, SWEEPS if len(live) <= FEW else 4 * SWEEPS)
+        if sweep % CHECK and not last:
             continue
         learners.see(stack, live, W[live], F[live], alpha[live])
-        level[live] += _balance(off, Z[live], rho * moved, alpha[live])
+        level[live] += balance(off, _norms(Z[live]), rho * moved, _norms(alpha[live]))
         done = learners.gap[live] <= tol
         told(int(done.sum()))
         live = live[~done]
@@ -204,7 +218,7 @@ def _proximal(
     y, c = learners.sides(r)
     b = float(np.sum(Z[r] + y * alpha[r] / rho[j] - F[r])) * rho[j] / (learners.penalty + rho[j] * len(y))
     A = F[r] + b
-    relaxed = _RELAX * A + (1.0 - _RELAX) * Z[r]
+    relaxed = RELAX * A + (1.0 - RELAX) * Z[r]
     new = np.clip(alpha[r] + rho[j] * (1.0 - y * relaxed), 0.0, c)
     z = relaxed + y * (new - alpha[r]) / rho[j]
     moved[j] = np.sqrt(np.sum((z - Z[r]) ** 2))
@@ -212,11 +226,17 @@ def _proximal(
     Z[r], alpha[r] = z, new
 
 
-def _balance(primal: np.ndarray, Z: np.ndarray, dual: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Power of 2 for the penalty that brings primal and dual residual, both relative, to one size ([1]_, 3.4.1)."""
+def _norms(M: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.norm(M, axis=1))
+
+
+def balance(primal: np.ndarray, Z: np.ndarray, dual: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Power of 2 for the penalty that brings primal and dual residual, both relative, to one size ([1]_, 3.4.1).
+
+    `Z` and `alpha` are the norms (r,) that they are relative to.
+    """
     tiny = 1e-12
-    primal = primal / np.maximum(np.linalg.norm(Z, axis=1), tiny)
-    dual = dual / np.maximum(np.linalg.norm(alpha, axis=1), tiny)
+    primal, dual = primal / np.maximum(Z, tiny), dual / np.maximum(alpha, tiny)
     power = 0.5 * np.log2(np.maximum(primal, tiny) / np.maximum(dual, tiny))
     return np.where(np.abs(power) > 1.0, np.rint(np.clip(power, -2.3, 2.3)), 0.0).astype(int)
 
@@ -254,7 +274,7 @@ def finish(
         learners.n_iter[r] += 1
         value, a = phi(w, f, b)
         g, g_b = w - stack.backward((a * y)[None], owner)[0], penalty * b - float(a @ y)
-        p, q = _direction(stack, int(owner[0]), np.flatnonzero((a > 0) & (a < c)), sigma, g, g_b, penalty)
+        p, q = direction(stack, int(owner[0]), np.flatnonzero((a > 0) & (a < c)), sigma, g, g_b, penalty)
         slope = g @ p + g_b * q
         f_p = forward(p)
         size = 1.0
@@ -267,7 +287,7 @@ def finish(
         before = learners.gap[r]
         learners.see(stack, me, w[None], f[None], alpha[None])
         stalled = stalled + 1 if learners.gap[r] == before else 0
-        if learners.gap[r] <= tol or stalled == _PATIENCE:
+        if learners.gap[r] <= tol or stalled == PATIENCE:
             break
         if learners.gap[r] > 0.3 * before:
             sigma *= 10.0
@@ -275,7 +295,7 @@ def finish(
     return alpha
 
 
-def _direction(
+def direction(
     stack: Stack, problem: int, J: np.ndarray, sigma: float, g: np.ndarray, g_b: float, penalty: float
 ) -> tuple[np.ndarray, float]:
     """Newton direction: solve [[I + s Z_J^T Z_J, s Z_J^T 1], [s 1^T Z_J, penalty + s |J|]] (p, q) = -(g, g_b).
@@ -288,23 +308,25 @@ def _direction(
         return -g, -g_b / (penalty + sigma)
     share = heft / (penalty + heft)
     shift, factor = stack.shift[problem], stack.factor[problem]
-    raw = stack.X[J].mean(axis=0, dtype=np.float64)
+    X_J = take_rows(stack.X, J)
+    even = np.full((1, len(J)), 1.0 / len(J))
+    raw = X_J.combine(even)[0] if is_mapped(X_J) else X_J.mean(axis=0, dtype=np.float64)
     centre = (raw - shift) * factor
     rhs = share * centre * g_b - g
     rest = np.sqrt(len(J) * (1.0 - share)) * centre  # what is left of the mean
     if len(J) < stack.d:
         Z_J = np.vstack([stack.take(J, problem) - centre, rest])
         inner = Z_J @ Z_J.T
-        _lift(inner, 1.0 / sigma)
+        lift(inner, 1.0 / sigma)
         p = rhs - Z_J.T @ linalg.solve(inner, Z_J @ rhs, assume_a="pos", check_finite=False)
     else:
-        inner = weighted_gram(stack.X[J], raw, dtype=np.float64) * factor * factor[:, None] + np.outer(rest, rest)
+        inner = weighted_gram(X_J, raw, dtype=np.float64) * factor * factor[:, None] + np.outer(rest, rest)
         inner *= sigma
-        _lift(inner, 1.0)
+        lift(inner, 1.0)
         p = linalg.solve(inner, rhs, assume_a="pos", lower=True, check_finite=False)
     return p, -(g_b + heft * (centre @ p)) / (penalty + heft)
 
 
-def _lift(A: np.ndarray, amount: float) -> None:
+def lift(A: np.ndarray, amount: float) -> None:
     """Add to the diagonal in place, at least so much that rounding cannot make the matrix indefinite."""
     A[np.diag_indices_from(A)] += max(amount, 10.0 * np.finfo(np.float64).eps * float(np.trace(A)))

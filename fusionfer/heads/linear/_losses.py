@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Binary", "Point", "Softmax"]
+__all__ = ["Binary", "Point", "Quadratic", "Search", "Softmax", "best"]
 
 _LEAP = 64.0  # an intercept moves by less at a time, where all rows are so far off that no loss curves
 
@@ -27,10 +27,14 @@ class Point:
     h: np.ndarray
 
 
-_Evaluate = Callable[[np.ndarray], Point]
+#: Squared norms along a line: ww + 2 s wp + s^2 pp at step s.
+Quadratic = tuple[float, float, float]
+#: Asks for points by step and intercepts, gets them, and returns the one to go to: whoever evaluates may do so for
+#: many searches at a time.
+Search = Generator[np.ndarray, Point, Point]
 
 
-def _minimise(evaluate: _Evaluate, point: Point, free: slice, enough: Callable[[float], float]) -> Point:
+def _minimise(point: Point, free: slice, enough: Callable[[float], float]) -> Search:
     """Damped Newton steps in the `free` variables of a convex function, until one gains at most `enough(value)`."""
     for _ in range(60):
         slope, H = point.slope[free], point.curvature[free, free]
@@ -43,7 +47,7 @@ def _minimise(evaluate: _Evaluate, point: Point, free: slice, enough: Callable[[
         while True:
             at = point.at.copy()
             at[free] += size * step
-            new = evaluate(at)
+            new = yield at
             # Where rounding hides the gain in value, the fall of the slope decides.
             if new.value <= point.value - 1e-4 * size * gain or (
                 new.value <= point.value * (1 + 1e-14) and abs(new.slope[free] @ step) <= gain
@@ -56,20 +60,30 @@ def _minimise(evaluate: _Evaluate, point: Point, free: slice, enough: Callable[[
     return point
 
 
-def _best(evaluate: _Evaluate, at: np.ndarray, moving: bool, before: float, precise: float) -> Point:
+def best(at: np.ndarray, moving: bool, before: float, precise: float) -> Search:
     """Minimise over step and intercepts: the step to 5 % of what it gains, as the next direction corrects it.
 
     The intercepts until what is left of their slope is less than `precise` of the value, since the proven gap rests
     on it.
     """
-    point = evaluate(at)
+    point = yield at
     if moving:
         if not point.value <= before:
-            point = evaluate(np.concatenate([[0.0], at[1:]]))
-        point = _minimise(evaluate, point, slice(0, None), lambda value: 0.05 * max(before - value, 0.0))
+            point = yield np.concatenate([[0.0], at[1:]])
+        point = yield from _minimise(point, slice(0, None), lambda value: 0.05 * max(before - value, 0.0))
     # A step gains slope^2 / curvature, and the curvature is at most of the size of all costs.
     weight = max(float(point.h.sum()), np.finfo(np.float64).tiny)
-    return _minimise(evaluate, point, slice(1, None), lambda value: (precise * value) ** 2 / weight)
+    return (yield from _minimise(point, slice(1, None), lambda value: (precise * value) ** 2 / weight))
+
+
+def _found(search: Search, evaluate: Callable[[np.ndarray], Point]) -> Point:
+    """Let one search have all that it asks for."""
+    at = next(search)
+    while True:
+        try:
+            at = search.send(evaluate(at))
+        except StopIteration as stop:
+            return stop.value
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
@@ -101,7 +115,7 @@ class Binary:
         f: np.ndarray,
         u: np.ndarray | None,
         b: np.ndarray,
-        quadratic: tuple[float, float, float],
+        quadratic: Quadratic,
         before: float,
         precise: float,
     ) -> Point:
@@ -119,28 +133,43 @@ class Binary:
         before, precise : float
             Value at s = 0, and share of the value to which the slope in b must fall.
         """
+        line = self.line(r, f, u)
+        search = best(np.array([0.0 if u is None else 1.0, b[0]]), u is not None, before, precise)
+        return _found(search, lambda at: self.complete(line(at), quadratic))
+
+    def line(self, r: int, f: np.ndarray, u: np.ndarray | None) -> Callable[[np.ndarray], Point]:
+        """Return what gives the losses alone of learner `r` at a step and intercept, over the rows that are here."""
         y = self.Y[r].astype(np.float64)
         c = self.costs[r] * (y != 0)
         yf = y * f[0]
         yu = np.zeros_like(yf) if u is None else y * u[0]
-        ww, wp, pp = quadratic
 
-        def evaluate(at: np.ndarray) -> Point:
+        def measure(at: np.ndarray) -> Point:
             s, intercept = at
             m = s * yu
             m += yf
             m += intercept * y
             value, a, h = self._point(m, c)
             hu = h * yu
-            value += 0.5 * (ww + s * (2.0 * wp + s * pp) + self.penalty * intercept**2)
             cross = _dot(hu, y)
-            slope = np.array([wp + s * pp - _dot(a, yu), self.penalty * intercept - _dot(a, y)])
-            flat = abs(slope[1]) / _LEAP
-            curvature = np.array([[pp + _dot(hu, yu), cross], [cross, max(self.penalty + h.sum(), flat)]])
-            return Point(at, value, slope, curvature, a, h)
+            slope = np.array([-_dot(a, yu), -_dot(a, y)])
+            curvature = np.array([[_dot(hu, yu), cross], [cross, h.sum()]])
+            return Point(at, value, slope, curvature, (a * y)[None], h[None])
 
-        point = _best(evaluate, np.array([0.0 if u is None else 1.0, b[0]]), u is not None, before, precise)
-        point.A, point.h = (point.A * y)[None], point.h[None]
+        return measure
+
+    def complete(self, point: Point, quadratic: Quadratic) -> Point:
+        """Add to the losses of all rows what does not depend on rows, in place."""
+        ww, wp, pp = quadratic
+        s, intercept = point.at
+        point.value += 0.5 * (ww + s * (2.0 * wp + s * pp) + self.penalty * intercept**2)
+        point.slope += [wp + s * pp, self.penalty * intercept]
+        point.curvature[0, 0] += pp
+        point.curvature[1, 1] = max(self.penalty + point.curvature[1, 1], abs(point.slope[1]) / _LEAP)
+        return point
+
+    def settle(self, point: Point) -> Point:
+        """Return what was found as it is: the one intercept is unique as far as it matters."""
         return point
 
 
@@ -197,33 +226,50 @@ class Softmax:
         F: np.ndarray,
         U: np.ndarray | None,
         b: np.ndarray,
-        quadratic: tuple[float, float, float],
+        quadratic: Quadratic,
         before: float,
         precise: float,
     ) -> Point:
         """Minimise over the step s and the intercepts (K,), as `Binary.search` does; F and U are (K, n)."""
-        ww, wp, pp = quadratic
+        line = self.line(g, F, U)
         moving = U is not None
+        search = best(np.concatenate([[float(moving)], b]), moving, before, precise)
+        return self.settle(_found(search, lambda at: self.complete(line(at), quadratic)))
+
+    def line(self, g: int, F: np.ndarray, U: np.ndarray | None) -> Callable[[np.ndarray], Point]:
+        """Return what gives the losses alone of problem `g` at a step and intercepts, over the rows that are here."""
         U = np.zeros_like(F) if U is None else U.astype(np.float64)
         K = self.size
 
-        def evaluate(at: np.ndarray) -> Point:
+        def measure(at: np.ndarray) -> Point:
             s, intercept = at[0], at[1:]
             value, P, c, right = self._losses(g, F + s * U + intercept[:, None])
             cP = c * P
             A = right - cP
             PU = P * U
             mean = PU.sum(axis=0)
-            value += 0.5 * (ww + s * (2.0 * wp + s * pp) + self.penalty * float(intercept @ intercept))
-            slope = np.concatenate([[wp + s * pp - np.sum(A * U)], self.penalty * intercept - A.sum(axis=1)])
+            slope = np.concatenate([[-np.sum(A * U)], -A.sum(axis=1)])
             H = np.empty((K + 1, K + 1))
-            H[0, 0] = pp + np.sum(c * (np.sum(PU * U, axis=0) - mean * mean))
+            H[0, 0] = np.sum(c * (np.sum(PU * U, axis=0) - mean * mean))
             H[0, 1:] = H[1:, 0] = np.sum(cP * (U - mean), axis=1)
             H[1:, 1:] = -np.einsum("in,jn->ij", cP, P)
-            H[1:, 1:] += np.diag(cP.sum(axis=1) + self.penalty + np.abs(slope[1:]) / _LEAP)
+            H[1:, 1:] += np.diag(cP.sum(axis=1))
             return Point(at, value, slope, H, A, cP * (1.0 - P))
 
-        point = _best(evaluate, np.concatenate([[float(moving)], b]), moving, before, precise)
+        return measure
+
+    def complete(self, point: Point, quadratic: Quadratic) -> Point:
+        """As `Binary.complete`."""
+        ww, wp, pp = quadratic
+        s, intercept = point.at[0], point.at[1:]
+        point.value += 0.5 * (ww + s * (2.0 * wp + s * pp) + self.penalty * float(intercept @ intercept))
+        point.slope += np.concatenate([[wp + s * pp], self.penalty * intercept])
+        point.curvature[0, 0] += pp
+        point.curvature[1:, 1:] += np.diag(self.penalty + np.abs(point.slope[1:]) / _LEAP)
+        return point
+
+    def settle(self, point: Point) -> Point:
+        """Take from free intercepts their mean, in place: a common part of them changes nothing."""
         if not self.penalty:
-            point.at[1:] -= point.at[1:].mean()  # a common part of the intercepts changes nothing
+            point.at[1:] -= point.at[1:].mean()
         return point

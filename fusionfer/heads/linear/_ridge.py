@@ -10,13 +10,16 @@ from scipy import linalg
 
 from fusionfer.exceptions import DataError
 from fusionfer.heads.linear._stack import pieces
+from fusionfer.matrices import MappedMatrix, read_rows
 
 __all__ = ["Gram", "Hessian", "Ridge", "factorise", "weighted_gram"]
 
 _CACHE_BYTES = 1 << 29  # of the factors held at a time, 26 MB each with 2,560 columns in float32
 
 
-def weighted_gram(X: np.ndarray, centre: np.ndarray, weight: np.ndarray | None = None, dtype: Any = None) -> np.ndarray:
+def weighted_gram(
+    X: np.ndarray | MappedMatrix, centre: np.ndarray, weight: np.ndarray | None = None, dtype: Any = None
+) -> np.ndarray:
     """Lower triangle of sum_i weight_i (x_i - centre)(x_i - centre)^T, in Fortran order, piece by piece.
 
     Centring before the product, not after it, leaves nothing to cancel.
@@ -27,7 +30,7 @@ def weighted_gram(X: np.ndarray, centre: np.ndarray, weight: np.ndarray | None =
     total = np.zeros((d, d), dtype=dtype, order="F")
     centre = centre.astype(dtype)
     for rows in pieces(n, d):
-        piece = X[rows].astype(dtype)
+        piece = read_rows(X, rows).astype(dtype)
         piece -= centre
         if weight is not None:
             piece *= np.sqrt(weight[rows, None]).astype(dtype)
@@ -53,13 +56,13 @@ class Gram:
 
     Parameters
     ----------
-    X : ndarray of float32 or float64, shape (n, D)
+    X : ndarray of float32 or float64, or MappedMatrix, shape (n, D)
     """
 
-    def __init__(self, X: np.ndarray) -> None:
+    def __init__(self, X: np.ndarray | MappedMatrix) -> None:
         self.X, self.n = X, len(X)
         ones = np.ones(self.n, dtype=X.dtype)
-        sums = [ones[rows] @ X[rows] for rows in pieces(*X.shape)]
+        sums = [ones[rows] @ read_rows(X, rows) for rows in pieces(*X.shape)]
         self.mean: np.ndarray = np.asarray(np.sum(sums, axis=0, dtype=np.float64) / max(self.n, 1))
         if not np.all(np.isfinite(self.mean)):
             column = int(np.flatnonzero(~np.isfinite(self.mean))[0])
@@ -72,8 +75,11 @@ class Gram:
         dtype = np.dtype(dtype)
         held = next((made for key, made in self._made.items() if key.itemsize >= dtype.itemsize), None)
         if held is None:
-            held = self._made[dtype] = weighted_gram(self.X, self.mean, dtype=dtype)
+            held = self._made[dtype] = self._whole(dtype)
         return held[columns, columns]
+
+    def _whole(self, dtype: np.dtype) -> np.ndarray:
+        return weighted_gram(self.X, self.mean, dtype=dtype)
 
 
 class Ridge:
@@ -100,7 +106,7 @@ class Ridge:
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._Z: np.ndarray | None = None
         if self.n < self.d:
-            self._Z = (gram.X[:, columns].astype(np.float64) - gram.mean[columns]) * factor
+            self._Z = (np.asarray(gram.X[:, columns], dtype=np.float64) - gram.mean[columns]) * factor
 
     def trace(self) -> float:
         """Sum of the squares of Z, about its mean."""
@@ -147,7 +153,7 @@ class Hessian:
 
     Parameters
     ----------
-    X : ndarray of shape (k, d)
+    X : ndarray or MappedMatrix, shape (k, d)
     centre, factor : ndarray of shape (d,)
         z = (x - centre) * factor.
     rest : ndarray of shape (d,)
@@ -159,7 +165,7 @@ class Hessian:
 
     def __init__(
         self,
-        X: np.ndarray,
+        X: np.ndarray | MappedMatrix,
         centre: np.ndarray,
         rest: np.ndarray,
         factor: np.ndarray,
@@ -169,6 +175,7 @@ class Hessian:
         self.Z: np.ndarray | None = None
         k, d = X.shape
         if k < d:
+            X = np.asarray(X)
             self.Z = self._rows(X, centre, rest, factor, weight, np.dtype(dtype))
             # v - Z^T (...) Z v loses what v has along the rows of Z, by the size of their squares.
             if 16.0 * np.finfo(dtype).eps * float(np.vdot(self.Z, self.Z)) > 1.0 and self.Z.dtype != np.float64:

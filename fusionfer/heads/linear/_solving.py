@@ -14,11 +14,15 @@ from fusionfer.heads.linear._losses import Binary, Softmax
 from fusionfer.heads.linear._problem import LOSSES, LinearProblem, LinearSolution, SoftmaxProblem
 from fusionfer.heads.linear._ridge import Gram, Ridge
 from fusionfer.heads.linear._stack import Stack
+from fusionfer.matrices import MappedMatrix, is_mapped
+from fusionfer.memory import asked_bytes
 
 __all__ = ["solve_linear", "solve_many", "solve_softmax", "solve_softmax_many"]
 
-_BATCH_BYTES = 1 << 28  # the scores of all learners that are solved together
+BATCH_BYTES = 1 << 28  # the scores of all learners that are solved together,
+BATCH_SHARE = 24  # and at most this part of the memory that was asked for: solvers hold about nine such arrays
 _ALIKE = 1.25  # ratio of scalings that may share a preconditioner
+COARSE = 10.0 * float(np.finfo(np.float32).eps)  # a smaller gap cannot be proven by scores in float32
 
 Progress = Callable[[int, int, str], None]
 
@@ -38,7 +42,7 @@ def solve_linear(
 
     Parameters
     ----------
-    X : ndarray of float32 or float64, shape (n, d)
+    X : ndarray of float32 or float64, or MappedMatrix, shape (n, d)
         Finite. Never copied as a whole, so it may be a memory map; products run in its dtype, sums in float64.
     Y : ndarray, shape (n, K)
         +1, -1, or 0 where a row takes no part in a learner.
@@ -146,13 +150,17 @@ def solve_many(
     list of LinearSolution
         In the order of `problems`.
     """
+    options: dict[str, Any] = {"tol": tol, "max_iter": max_iter}
+    if hasattr(X, "solver"):  # rows that others hold, who multiply there
+        elsewhere = {**options, "penalize_intercept": penalize_intercept, "progress": progress}
+        return X.solver.solve_many(problems, loss=loss, **elsewhere)
     if loss not in LOSSES:
         raise unknown_name("loss", loss, LOSSES, plural="losses")
     X = _checked(X)
     ready = [problem.checked(*X.shape) for problem in problems]
     counts = [problem.Y.shape[1] for problem in ready]
     solver = _hinge_batch if loss == "hinge" else _binary_batch
-    options: dict[str, Any] = {"loss": loss, "tol": tol, "max_iter": max_iter, "penalty": float(penalize_intercept)}
+    options |= {"loss": loss, "penalty": float(penalize_intercept)}
     return _in_batches(X, ready, counts, solver, backend, progress, options)
 
 
@@ -182,6 +190,9 @@ def solve_softmax_many(
     list of LinearSolution
         In the order of `problems`.
     """
+    if hasattr(X, "solver"):
+        elsewhere = {"tol": tol, "max_iter": max_iter, "penalize_intercept": penalize_intercept, "progress": progress}
+        return X.solver.solve_softmax_many(problems, **elsewhere)
     X = _checked(X)
     ready = [problem.checked(*X.shape) for problem in problems]
     counts = [problem.n_classes for problem in ready]
@@ -189,8 +200,10 @@ def solve_softmax_many(
     return _in_batches(X, ready, counts, _softmax_batch, backend, progress, options)
 
 
-def _checked(X: np.ndarray) -> np.ndarray:
+def _checked(X: Any) -> Any:
     """X as something that matrix products take as it is."""
+    if is_mapped(X):
+        return X
     X = np.asarray(X)
     if X.ndim != 2 or 0 in X.shape:
         msg = f"X must have two dimensions, with rows and columns, got shape {X.shape}."
@@ -203,7 +216,7 @@ def _checked(X: np.ndarray) -> np.ndarray:
 
 
 def _in_batches(
-    X: np.ndarray,
+    X: np.ndarray | MappedMatrix,
     problems: list[Any],
     counts: list[int],
     solver: Callable[..., list[LinearSolution]],
@@ -221,7 +234,8 @@ def _in_batches(
         if progress is not None:
             progress(done, sum(counts), "learners")
 
-    limit = max(1, _BATCH_BYTES // (8 * len(X)))
+    most = min(BATCH_BYTES, (asked_bytes() or BATCH_SHARE * BATCH_BYTES) // BATCH_SHARE)
+    limit = max(1, most // (8 * len(X)))
     batches: dict[Any, list[list[int]]] = {}
     for i, problem in enumerate(problems):
         alike = batches.setdefault((problem.columns.start, problem.columns.stop, problem.alike), [[]])
@@ -230,7 +244,7 @@ def _in_batches(
         alike[-1].append(i)
     found: dict[int, LinearSolution] = {}
     for (start, stop, _), alike in batches.items():
-        ridges = _Ridges(gram, slice(start, stop), bool(options["penalty"]))
+        ridges = Ridges(gram, slice(start, stop), bool(options["penalty"]))
         for batch in alike:
             chosen = [problems[i] for i in batch]
             size = [counts[i] for i in batch]
@@ -242,7 +256,7 @@ def _in_batches(
     return [found[i] for i in range(len(problems))]
 
 
-class _Ridges:
+class Ridges:
     """One preconditioner for all problems whose scalings are alike, as those of folds are."""
 
     def __init__(self, gram: Gram, columns: slice, penalized: bool) -> None:
@@ -268,10 +282,10 @@ def _binary_batch(
     told: Callable[[int], None],
     **options: Any,
 ) -> list[LinearSolution]:
-    Y, costs = _learners(problems)
+    Y, costs = learners_of(problems)
     loss = Binary(options["loss"], Y, costs, options["penalty"])
     outcome = Outcome.start(np.array([cost.sum() for cost in costs]), 1, stacks[0].d)
-    return _split(problems, _descend(stacks, loss, ridges, outcome, told, options))
+    return split(problems, _descend(stacks, loss, ridges, outcome, told, options))
 
 
 def _hinge_batch(
@@ -281,7 +295,7 @@ def _hinge_batch(
     told: Callable[[int], None],
     **options: Any,
 ) -> list[LinearSolution]:
-    Y, costs = _learners(problems)
+    Y, costs = learners_of(problems)
     learners = HingeLearners(Y, costs, stacks[0].d, options["penalty"])
     limits = {"tol": options["tol"], "max_iter": options["max_iter"]}
     alpha, rho = alternate(stacks[0], learners, ridges, told=told, **limits)
@@ -290,16 +304,16 @@ def _hinge_batch(
             if learners.gap[r] > options["tol"] and learners.n_iter[r] < options["max_iter"]:
                 alpha[r] = finish(stack, learners, r, alpha[r], rho[r], **limits)
         told(1)
-    return _split(problems, (learners.W, learners.b, learners.primal, learners.gap, learners.n_iter))
+    return split(problems, (learners.W, learners.b, learners.primal, learners.gap, learners.n_iter))
 
 
-def _learners(problems: list[LinearProblem]) -> tuple[np.ndarray, list[np.ndarray]]:
+def learners_of(problems: list[LinearProblem]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Labels (R, n), and costs (n,) of each, of the learners of all problems."""
     Y = np.concatenate([problem.Y.T for problem in problems])
     return Y, [problem.cost(k) for problem in problems for k in range(problem.Y.shape[1])]
 
 
-def _split(problems: list[LinearProblem], parts: tuple[np.ndarray, ...]) -> list[LinearSolution]:
+def split(problems: list[LinearProblem], parts: tuple[np.ndarray, ...]) -> list[LinearSolution]:
     ends = np.cumsum([problem.Y.shape[1] for problem in problems])
     return [
         LinearSolution(*(part[end - p.Y.shape[1] : end] for part in parts))
@@ -335,10 +349,12 @@ def _descend(
 ) -> tuple[np.ndarray, ...]:
     """In the dtype of X, and in float64 for those that its rounding stopped."""
     for stack in stacks:
+        if stack.exact and options["tol"] < COARSE:
+            outcome.value[:] = np.inf  # whoever seems to be there is judged again
         descend(stack, loss, ridges, outcome, tol=options["tol"], max_iter=options["max_iter"], told=told)
-        told = _silent
+        told = silent
     return outcome.W, outcome.b, outcome.value, outcome.gap, outcome.n_iter
 
 
-def _silent(done: int) -> None:
+def silent(done: int) -> None:
     """Those that are solved again were counted before."""

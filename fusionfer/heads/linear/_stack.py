@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusionfer.heads.linear._backends import make_products
+from fusionfer.matrices import MappedMatrix, read_rows
 
 __all__ = ["Stack", "pieces"]
 
@@ -25,7 +26,7 @@ class Stack:
 
     Parameters
     ----------
-    X : ndarray of float32 or float64, shape (n, d)
+    X : ndarray of float32 or float64, or MappedMatrix, shape (n, d)
         A view of the shared columns.
     problems : sequence of LinearProblem or SoftmaxProblem
         All with the same columns.
@@ -38,7 +39,12 @@ class Stack:
     """
 
     def __init__(
-        self, X: np.ndarray, problems: Sequence[Any], counts: Sequence[int], backend: str = "numpy", exact: bool = False
+        self,
+        X: np.ndarray | MappedMatrix,
+        problems: Sequence[Any],
+        counts: Sequence[int],
+        backend: str = "numpy",
+        exact: bool = False,
     ) -> None:
         self.X, self.n, self.d = X, *X.shape
         self.shift = np.array([np.zeros(self.d) if p.shift is None else p.shift for p in problems], dtype=np.float64)
@@ -57,25 +63,25 @@ class Stack:
         else:
             F = np.empty((len(W), self.n))
             for rows in pieces(self.n, self.d):
-                F[:, rows] = V @ self.X[rows].T.astype(np.float64)
+                F[:, rows] = V @ read_rows(self.X, rows).T.astype(np.float64)
         F -= offset[:, None].astype(self.dtype)
         return F
 
     def backward(self, B: np.ndarray, owner: np.ndarray) -> np.ndarray:
         """Sums of the rows of Z weighted by `B` (r, n): (r, d) in float64."""
         if self._products is not None:
-            V = self._products.backward(B.astype(self.dtype, copy=False)).astype(np.float64)
+            V = self._products.backward(B.astype(self.dtype, copy=False)).astype(np.float64, copy=False)
         else:
             V = np.zeros((len(B), self.d))
             for rows in pieces(self.n, self.d):
-                V += B[:, rows] @ self.X[rows].astype(np.float64)
+                V += B[:, rows] @ read_rows(self.X, rows).astype(np.float64)
         V -= B.sum(axis=1).astype(np.float64)[:, None] * self.shift[owner]
         V *= self.factor[owner]
         return V
 
     def take(self, rows: np.ndarray | slice, problem: int, dtype: Any = np.float64) -> np.ndarray:
         """Some rows of the Z of one problem, as a copy."""
-        Z = self.X[rows].astype(dtype)
+        Z = read_rows(self.X, rows).astype(dtype)
         Z -= self.shift[problem].astype(dtype)
         Z *= self.factor[problem].astype(dtype)
         return Z

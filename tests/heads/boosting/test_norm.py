@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from fusionfer.heads.boosting._norm import NORMS, bounds, step_factors, tree_norms
+from fusionfer.heads.boosting._binning import find_bins
+from fusionfer.heads.boosting._boosters import Recipe, Rows, TurnSlice
+from fusionfer.heads.boosting._losses import gradients
+from fusionfer.heads.boosting._norm import NORMS, bounds, leaf_norms, step_factors, tree_norms
 
 
 def test_norm_over_rows_is_the_norm_over_leaves():
@@ -50,3 +53,22 @@ def test_early_steps_are_long_whatever_the_rate_and_late_ones_are_bounded_by_tau
         assert np.all(np.diff(tau) <= 0)
         assert_allclose(tau[-1], 0.05)
         assert_allclose(bounds(0.05, 0.0, eta, covered), 0.05)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_norm_of_the_leaves_of_a_tree_is_the_norm_over_rows(blobs, n_classes):
+    """XGBoost's own sums of Hessians and leaf weights, from the model's JSON, give what the rows give."""
+    X, labels = blobs
+    rows = np.isin(labels, np.unique(labels)[:n_classes])
+    y = np.unique(labels[rows], return_inverse=True)[1]
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(y)).astype(np.float32)
+    codes = find_bins(X[rows], 16, weight.astype(float))[1]
+    recipe = Recipe(1, 0.3, "bounded", 0.1, 0.0, 1.0, None, 16, {"max_depth": 3, "max_bin": 16, "nthread": 1})
+    part = TurnSlice(np.arange(14), [Rows(codes, y, weight)], recipe, n_classes, {})
+    F = np.random.default_rng(1).normal(size=(len(y), 1 if n_classes == 2 else n_classes)).astype(np.float32)
+    gradient, hessian = gradients(F, y, weight)
+    (outputs,) = part.grow(gradient, hessian)
+    found = leaf_norms(part.turns[0])
+    assert found.min() > 0.05
+    assert_allclose(found, tree_norms(outputs, hessian), rtol=1e-5)
+    assert_allclose(part.replay(part.turns[0], F.shape[1])[0], outputs, rtol=0)

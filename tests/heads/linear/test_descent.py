@@ -182,12 +182,12 @@ def test_own_hessians_keep_to_their_memory(faces_like, codes, monkeypatch, held)
     X, y = faces_like(2000, 60, 5, noise=0.3)
     most = []
 
-    class Spy(_descent._Run):
+    class Spy(_descent.Run):
         def _invest(self):
             super()._invest()
             most.append(sum(hessian.nbytes for hessian in self.own.values()))
 
-    monkeypatch.setattr(_descent, "_Run", Spy)
+    monkeypatch.setattr(_descent, "Run", Spy)
     solve_linear(X, codes(y), np.full(2000, 10.0), loss="squared_hinge", tol=1e-6)
     one = 8 * 60**2
     assert max(most) > 3 * one

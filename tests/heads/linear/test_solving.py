@@ -76,7 +76,7 @@ def test_batches_do_not_matter(faces_like, codes, loss, monkeypatch):
     X, y = faces_like(150, 10, 3)
     problems = [LinearProblem(codes(y) * (np.arange(150) % 4 != f)[:, None], np.ones(150)) for f in range(4)]
     at_once = solve_many(X, problems, loss=loss, tol=1e-6)
-    monkeypatch.setattr(solving, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(solving, "BATCH_BYTES", 1)
     one_by_one = solve_many(X, problems, loss=loss, tol=1e-6)
     for a, b in zip(at_once, one_by_one, strict=True):
         assert_allclose(a.objective, b.objective, rtol=2e-6)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusionfer.cache import CacheFolder, RowTable, StoredFeatures, read_feature_file, refuse_damaged
+from fusionfer.cache import CacheFolder, RowTable, read_feature_file, refuse_damaged
 from fusionfer.exceptions import DataError, NonFiniteFeaturesError, UnknownNameError, unknown_name
-from fusionfer.fusion import align, check_blocks, column_names, is_among, split_block
+from fusionfer.features._combining import choose, combine
+from fusionfer.fusion import check_blocks, column_names, is_among, split_block
+from fusionfer.matrices import is_mapped, take_rows
 
 if TYPE_CHECKING:
     from fusionfer.images import SplitFile
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Features"]
 
 _TEXTS = ("ids", "y", "splits", "groups", "digests")
-_CHUNK = 4096  # rows copied at a time, so that no second copy of a block is ever in memory
+_CHUNK = 4096  # rows hashed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +35,9 @@ class Features:
     ----------
     ids : ndarray of str, shape (n,)
         Unique.
-    X : ndarray of float32, shape (n, d)
-        One cache file alone stays a read-only memory map, so that it may be larger than memory.
+    X : ndarray of float32, or MappedMatrix, shape (n, d)
+        One cache file alone stays a read-only memory map. Several that are together larger than a quarter of the memory
+        stay in their files, side by side (`fusionfer.matrices.MappedMatrix`): ``numpy.asarray(features.X)`` reads them.
     y, splits, groups : ndarray of str, shape (n,)
         Labels, splits and groups; empty where unknown.
     blocks : dict of str to slice
@@ -61,7 +64,7 @@ class Features:
     """
 
     ids: np.ndarray
-    X: np.ndarray = field(repr=False)
+    X: Any = field(repr=False)
     y: np.ndarray = field(repr=False)
     splits: np.ndarray = field(repr=False)
     groups: np.ndarray = field(repr=False)
@@ -172,6 +175,7 @@ class Features:
         features: Sequence[str] | Mapping[str, str] | None = None,
         *,
         verify: bool = True,
+        mapped: bool | None = None,
     ) -> Features:
         """Read caches and align them by sample id.
 
@@ -184,6 +188,9 @@ class Features:
             own (name -> block). By default every complete cache.
         verify : bool, default=True
             Whether to compare all checksums first, which reads the files once more.
+        mapped : bool, optional
+            Whether `X` stays in the files, as a `fusionfer.matrices.MappedMatrix`. By default it does where it is
+            larger than a quarter of what `fusionfer.memory.memory_limit` allows, or of the machine's memory.
 
         Returns
         -------
@@ -200,12 +207,12 @@ class Features:
             If the caches are of different data sets.
         """
         folder = folder if isinstance(folder, CacheFolder) else CacheFolder(folder)
-        paths = _choose(folder, features)
+        paths = choose(folder, features)
         stored = {name: read_feature_file(path) for name, path in paths.items()}
         if verify:
             for one in stored.values():
                 refuse_damaged(one)
-        return _combine(folder.path, stored)
+        return cls(**combine(folder.path, stored, mapped))
 
     def to_hdf5(self, folder: str | os.PathLike[str] | CacheFolder) -> list[Path]:
         """Write one cache file per block, so that ``fusionfer fit`` takes them whatever computed them.
@@ -238,7 +245,7 @@ class Features:
                     for start in range(0, len(self), job.block_rows):
                         todo = job.todo[start : start + job.block_rows]
                         if todo.any():
-                            job.commit(start, self.X[start : start + job.block_rows, columns], todo, {})
+                            job.commit(start, np.asarray(self.X[start : start + job.block_rows, columns]), todo, {})
                     job.finish()
                 paths.append(job.path)
         return paths
@@ -269,6 +276,10 @@ class Features:
                 raise UnknownNameError(msg)
         return self.take(np.isin(self.splits, wanted))
 
+    def count(self, name: str) -> int:
+        """Return how many rows one split has, or several joined by "+"; "all" for all rows, 0 where there is none."""
+        return len(self) if name == "all" else int(np.isin(self.splits, name.split("+")).sum())
+
     def resplit(self, split_file: SplitFile) -> Features:
         """Return all rows with the splits and groups of a split file; nothing is extracted again.
 
@@ -298,10 +309,10 @@ class Features:
         texts = {name: getattr(self, name)[index] for name in _TEXTS}
         if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
             return replace(self, X=self.X[index[0] : index[-1] + 1], **texts)  # a view, which keeps a memory map one
-        return replace(self, X=self.X[index], **texts)
+        return replace(self, X=take_rows(self.X, index), **texts)
 
     def only(self, *names: str) -> Features:
-        """Return the same rows with these blocks alone, in this order; one block is a view.
+        """Return the same rows with these blocks alone, in this order; one block, or what is mapped, is a view.
 
         Raises
         ------
@@ -312,13 +323,13 @@ class Features:
         ends = np.cumsum([array.shape[1] for array in arrays]).tolist()
         return replace(
             self,
-            X=arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1),
+            X=_joined(arrays),
             blocks={n: slice(end - a.shape[1], end) for n, a, end in zip(names, arrays, ends, strict=True)},
             provenance={name: self.provenance[name] for name in names if name in self.provenance},
         )
 
-    def block(self, name: str) -> np.ndarray:
-        """Return the columns of one block; float32, shape (n, columns of the block).
+    def block(self, name: str) -> Any:
+        """Return the columns of one block; float32, shape (n, columns of the block), mapped where `X` is.
 
         Raises
         ------
@@ -405,92 +416,8 @@ def _names_for(block: str, known: Mapping[str, Any] | None) -> tuple[str, str, d
     return backbone, level, record
 
 
-def _choose(folder: CacheFolder, features: Sequence[str] | Mapping[str, str] | None) -> dict[str, Path]:
-    """Return block name -> file for what is asked for."""
-    if features is None:
-        return folder.default_blocks()
-    if isinstance(features, Mapping):
-        chosen = {name: folder.resolve(spec) for name, spec in features.items()}
-    else:
-        specs = [features] if isinstance(features, str) else list(features)
-        names = {path: name for name, path in folder.blocks().items()}
-        paths = [folder.resolve(spec) for spec in specs]
-        if len(set(paths)) < len(paths):
-            msg = f"A block is named twice: {', '.join(specs)}."
-            raise DataError(msg)
-        chosen = {names[path]: path for path in paths}
-    if not chosen:
-        raise unknown_name("block", "", folder.blocks())
-    return chosen
-
-
-def _combine(folder: Path, stored: Mapping[str, StoredFeatures]) -> Features:
-    """Align caches by id, leave out what failed in any, and put the columns side by side."""
-    names, parts = list(stored), list(stored.values())
-    ids, index_of = align({name: part.rows.ids for name, part in stored.items()})
-    indices = [index_of[name] for name in names]
-    columns = _agreed_columns(folder, names, parts, indices)
-    good = np.all([part.done[index] for part, index in zip(parts, indices, strict=True)], axis=0)
-    notes = []
-    if len(ids) < max(len(part.rows) for part in parts):
-        sizes = ", ".join(f"{name} {len(part.rows)}" for name, part in stored.items())
-        notes.append(f"{len(ids)} samples are in every block ({sizes}); the others are left out.")
-    if not good.all():
-        notes.append(f"{int(np.sum(~good))} of {len(ids)} samples are left out, as a block has no features of them.")
-    if not good.any():
-        msg = f"{folder}: no sample has features in each of {', '.join(names)}; `fusionfer info` says why they failed."
-        raise DataError(msg)
-    indices = [index[good] for index in indices]
-    ends = np.cumsum([part.dim for part in parts]).tolist()
-    blocks = {name: slice(end - part.dim, end) for name, part, end in zip(names, parts, ends, strict=True)}
-    return Features(
-        ids[good],
-        _side_by_side(parts, indices),
-        **{name: values[good] for name, values in columns.items()},
-        blocks=blocks,
-        provenance={name: {"key": part.key, "record": part.record} for name, part in stored.items()},
-        notes=tuple(notes),
-    )
-
-
-def _agreed_columns(
-    folder: Path, names: list[str], parts: list[StoredFeatures], indices: list[np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Return y, splits, groups and digests of the common rows; what one cache does not know, another may."""
-    agreed: dict[str, np.ndarray] = {}
-    complaints = []
-    for column in ("digests", "labels", "splits", "groups"):
-        values = np.full(len(indices[0]), "", dtype=np.str_)
-        for name, part, index in zip(names, parts, indices, strict=True):
-            new = getattr(part.rows, column)[index]
-            clash = np.flatnonzero((values != "") & (new != "") & (values != new))
-            if len(clash):
-                what = "images" if column == "digests" else column
-                first = part.rows.ids[index[clash[0]]]
-                complaints.append(f"{name} has other {what} for {len(clash)} common ids (first: {first})")
-            values = np.where(values == "", new, values)
-        agreed["y" if column == "labels" else column] = values
-    if complaints:
-        msg = (
-            f"{folder}: the caches {', '.join(names)} are of different data sets, or of different states of "
-            f"one: {'; '.join(complaints)}. Run `fusionfer extract` with all these backbones over the images of now."
-        )
-        raise DataError(msg)
-    return agreed
-
-
-def _side_by_side(parts: list[StoredFeatures], indices: list[np.ndarray]) -> np.ndarray:
-    """Return one float32 array of all blocks; a single cache whose rows are all wanted stays a memory map."""
-    n = len(indices[0])
-    if len(parts) == 1 and np.array_equal(indices[0], np.arange(len(parts[0].rows))):
-        return parts[0].X
-    X = np.empty((n, sum(part.dim for part in parts)), dtype=np.float32)
-    end = 0
-    for part, index in zip(parts, indices, strict=True):
-        start, end = end, end + part.dim
-        if np.array_equal(index, np.arange(len(part.rows))):
-            part.copy_into(X[:, start:end])
-            continue
-        for row in range(0, n, _CHUNK):
-            X[row : row + _CHUNK, start:end] = part.X[index[row : row + _CHUNK]]
-    return X
+def _joined(arrays: list[Any]) -> Any:
+    """Return arrays side by side: mapped ones unread, others as one array."""
+    if len(arrays) == 1:
+        return arrays[0]
+    return arrays[0].beside(*arrays[1:]) if is_mapped(arrays[0]) else np.concatenate(arrays, axis=1)

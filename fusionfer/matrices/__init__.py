@@ -1,0 +1,27 @@
+"""Matrices that stay in files: memory maps side by side, and scratch files for what is made of them."""
+
+from __future__ import annotations
+
+from fusionfer.matrices._mapped import (
+    PIECE_BYTES,
+    MappedMatrix,
+    in_pieces,
+    is_mapped,
+    read_rows,
+    row_pieces,
+    take_rows,
+)
+from fusionfer.matrices._piecewise import piecewise
+from fusionfer.matrices._scratch import scratch_array
+
+__all__ = [
+    "PIECE_BYTES",
+    "MappedMatrix",
+    "in_pieces",
+    "is_mapped",
+    "piecewise",
+    "read_rows",
+    "row_pieces",
+    "scratch_array",
+    "take_rows",
+]
