@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fusionfer.memory import memory_limit, planned_bytes
+
 from .label_noise import judge_labels, noise_options, print_labels, read_questions, write_sheet
 from .options import (
     classes_option,
@@ -15,9 +17,11 @@ from .options import (
     labels_option,
     manifest_options,
     max_pixels_option,
+    memory_option,
     quiet_option,
     seed_option,
 )
+from .planning import pixels_of, planned
 from .progress import progress_bar
 from .tables import print_json, print_table
 
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
 @click.option("--split", help="--clean: draw splits that divide no copies, where the data bring none: 70/30, 70/15/15.")
 @noise_options
 @max_pixels_option
+@memory_option
 @seed_option
 @json_option
 @quiet_option
@@ -85,6 +90,7 @@ def audit(
     keep: str | None,
     split: str | None,
     max_pixels: int,
+    memory: int | None,
     seed: int,
     as_json: bool,
     quiet: bool,
@@ -109,6 +115,7 @@ def audit(
     """
     from fusionfer.audit import audit as find
     from fusionfer.audit import clean_splits, write_copies_sheet
+    from fusionfer.costs import estimate_audit
     from fusionfer.images import parse_classes, read_faces, write_split_file
 
     if clean is None and (split is not None or keep is not None):
@@ -128,8 +135,14 @@ def audit(
     )
     for note in faces.notes:
         click.echo(f"fusionfer: {note}", err=True)
-    questions = read_questions(faces, **asked)
-    with progress_bar(quiet) as progress:
+    with memory_limit(memory):
+        questions = read_questions(faces, **asked)
+    cost = estimate_audit(
+        len(faces), pixels_of(faces), near=near, faces=detector is not None, noise=questions.estimate(),
+        limit=memory or planned_bytes(),
+    )  # fmt: skip
+    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+        progress = announce(progress)
         found = find(faces, progress=progress, near=near, detector=detector)
         labelled = judge_labels(faces, found, questions, seed=seed, progress=progress)
     # Printed before anything is written: what fails then loses nothing of minutes.

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from .options import json_option, lock_option, max_pixels_option, quiet_option, wait_option
+from .options import json_option, lock_option, max_pixels_option, memory_option, quiet_option, wait_option
+from .planning import planned, stored_in
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_json, print_table
@@ -43,7 +44,9 @@ def cache() -> None:
 @cache.command()
 @click.argument("paths", nargs=-1, required=True, metavar="CACHE...", type=_PATH)
 @json_option
-def verify(paths: tuple[Path, ...], as_json: bool) -> int:
+@memory_option
+@quiet_option
+def verify(paths: tuple[Path, ...], as_json: bool, memory: int | None, quiet: bool) -> int:
     """Compare all checksums; name damaged samples.
 
     CACHE is a cache file or a folder of them. Each damaged sample is one line on stdout: file, a tab, id. Exits with
@@ -54,9 +57,12 @@ def verify(paths: tuple[Path, ...], as_json: bool) -> int:
       fusionfer cache verify features_cache/fer2013
       fusionfer cache verify features_cache/fer2013 --json
     """
+    from fusionfer.costs import estimate_verifying
     from fusionfer.maintenance import verify
 
-    verdicts = verify(paths)
+    found = stored_in(paths)
+    with planned(estimate_verifying(found.bytes, found.rows), memory, quiet or not found.bytes):
+        verdicts = verify(paths)
     if as_json:
         print_json([{**_plain(asdict(one)), "sound": one.sound} for one in verdicts])
     else:
@@ -89,6 +95,7 @@ def verify(paths: tuple[Path, ...], as_json: bool) -> int:
     show_default=True,
     help="recorded (the one the cache was made on, if it is here), or as for extract.",
 )
+@memory_option
 @wait_option
 @lock_option
 @quiet_option
@@ -101,6 +108,7 @@ def repair(
     allow_outside_root: bool,
     max_pixels: int,
     device: str,
+    memory: int | None,
     wait: float,
     lock: bool,
     quiet: bool,
@@ -117,6 +125,7 @@ def repair(
       fusionfer cache repair features_cache/fer2013 fer2013.zip
       fusionfer cache repair features_cache/faces faces/ --weights resnet34=r34.safetensors
     """
+    from fusionfer.costs import estimate_repair
     from fusionfer.images import read_faces
     from fusionfer.maintenance import repair
 
@@ -128,10 +137,12 @@ def repair(
         on_error="skip",
         max_pixels=max_pixels,
     )
-    with progress_bar(quiet) as progress, stopping() as stop:
+    found = stored_in([cache])
+    cost = estimate_repair(found.bytes, found.rows, [block.partition(":")[0] for block in found.blocks])
+    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress, stopping() as stop:
         mended = repair(
-            cache, faces, weights=_by_backbone(weights), device=device, wait=wait, lock=lock, progress=progress,
-            stop=stop,
+            cache, faces, weights=_by_backbone(weights), device=device, wait=wait, lock=lock,
+            progress=announce(progress), stop=stop,
         )  # fmt: skip
     if not mended:
         click.echo("Nothing to repair: no complete cache is damaged.")
@@ -184,10 +195,11 @@ def ls(path: Path, as_json: bool) -> int:
 @cache.command()
 @click.argument("shards", nargs=-1, required=True, metavar="SHARD...", type=_FOLDER)
 @click.option("--out", required=True, type=_FOLDER, help="Folder of the merged cache.")
+@memory_option
 @wait_option
 @lock_option
 @quiet_option
-def merge(shards: tuple[Path, ...], out: Path, wait: float, lock: bool, quiet: bool) -> int:
+def merge(shards: tuple[Path, ...], out: Path, memory: int | None, wait: float, lock: bool, quiet: bool) -> int:
     """Join the caches of several processes into one.
 
     Each SHARD is a folder of complete caches of consecutive whole batches, in this order unless the files record
@@ -197,10 +209,13 @@ def merge(shards: tuple[Path, ...], out: Path, wait: float, lock: bool, quiet: b
     Example:
       fusionfer cache merge shards/0 shards/1 --out features_cache/fer2013
     """
+    from fusionfer.costs import estimate_merging
     from fusionfer.maintenance import merge
 
-    with progress_bar(quiet) as progress:
-        merged = merge(shards, out, wait=wait, lock=lock, progress=progress)
+    found = [stored_in([shard]) for shard in shards]
+    cost = estimate_merging(sum(one.bytes for one in found), sum(one.rows for one in found))
+    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+        merged = merge(shards, out, wait=wait, lock=lock, progress=announce(progress))
     print_table(
         ["file", "what happened"],
         [[one.path.name, f"made of {len(one.shards)} shards" if one.new else "was there already"] for one in merged],

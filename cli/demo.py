@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .options import quiet_option, seed_option
+from .options import memory_option, quiet_option, seed_option
+from .planning import planned
 from .progress import progress_bar
 from .tables import print_report_table
 
@@ -28,9 +29,10 @@ from .tables import print_report_table
     show_default=True,
     help="auto: ImageNet weights if at hand or downloaded within a minute, else seeded random ones.",
 )
+@memory_option
 @seed_option
 @quiet_option
-def demo(out: Path, identities: int, size: int, weights: str, seed: int, quiet: bool) -> None:
+def demo(out: Path, identities: int, size: int, weights: str, memory: int | None, seed: int, quiet: bool) -> None:
     """Run the whole main job on generated faces.
 
     Extract, fit, select, evaluate, report.
@@ -41,10 +43,11 @@ def demo(out: Path, identities: int, size: int, weights: str, seed: int, quiet: 
     Example:
       fusionfer demo --out /tmp/demo
     """
+    from fusionfer.costs import estimate_demo
     from fusionfer.demo import run_demo
     from fusionfer.report import confusion_table, selection_table
 
-    with progress_bar(quiet) as progress:
+    with planned(estimate_demo(identities, size), memory, quiet), progress_bar(quiet) as progress:
         result = run_demo(
             out,
             n_identities=identities,

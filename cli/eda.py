@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .options import json_option, labels_option, max_pixels_option, quiet_option, seed_option
+from .options import json_option, labels_option, max_pixels_option, memory_option, quiet_option, seed_option
+from .planning import pixels_of, planned
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 
@@ -22,6 +23,7 @@ _LISTED = 10  # pictures that cannot be read
     "--samples", default=8, show_default=True, type=click.IntRange(0), help="Pictures of each class that are shown."
 )
 @max_pixels_option
+@memory_option
 @seed_option
 @json_option
 @quiet_option
@@ -32,6 +34,7 @@ def eda(
     figure: Path | None,
     samples: int,
     max_pixels: int,
+    memory: int | None,
     seed: int,
     as_json: bool,
     quiet: bool,
@@ -48,6 +51,7 @@ def eda(
       fusionfer eda faces/ --out eda/
       fusionfer eda fer2013.zip --figure fer2013.png --json > fer2013.json
     """
+    from fusionfer.costs import estimate_eda
     from fusionfer.eda import eda as look
     from fusionfer.eda import write_eda, write_figure
     from fusionfer.images import read_faces
@@ -56,8 +60,11 @@ def eda(
     faces = read_faces(data, labels=labels, max_pixels=max_pixels, on_error="skip")
     for note in faces.notes:
         click.echo(f"fusionfer: {note}", err=True)
-    with progress_bar(quiet) as progress:
-        found = look(faces, samples=samples, seed=seed, progress=progress)
+    shown = samples * len(faces.classes)
+    drawn = out is not None or figure is not None
+    cost = estimate_eda(len(faces), pixels_of(faces), samples=shown, figures=drawn)
+    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+        found = look(faces, samples=samples, seed=seed, progress=announce(progress))
     for sample, reason in found.unreadable[:_LISTED]:
         click.echo(f"fusionfer: cannot read {sample}: {reason}", err=True)
     if len(found.unreadable) > _LISTED:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import device_option, json_option, labels_option, quiet_option, splits_option, trust_option
+from .options import (
+    device_option,
+    json_option,
+    labels_option,
+    memory_option,
+    quiet_option,
+    splits_option,
+    trust_option,
+)
+from .planning import planned
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 
@@ -63,6 +72,7 @@ _CHECKPOINT = ".safetensors"
     type=click.Path(dir_okay=False, path_type=Path),
     help="FER+'s fer2013new.csv, for faces of FER-2013: agreement with the annotators, and the ceiling of it.",
 )
+@memory_option
 @device_option
 @json_option
 @trust_option
@@ -78,6 +88,7 @@ def evaluate(
     split_file: Path | None,
     audit: Path | None,
     votes: Path | None,
+    memory: int | None,
     device: str,
     as_json: bool,
     trust: tuple[str, ...],
@@ -118,7 +129,7 @@ def evaluate(
         result, of, more = _networks(data, models, split, tta, labels, mapping, known, device, quiet)
     else:
         _refuse_mixtures(data, len(models), networks_only={"--tta": tta, "--labels": labels})
-        result, of, more = _model(data, models[0], split, mapping, known, trust)
+        result, of, more = _model(data, models[0], split, mapping, known, trust, memory, quiet)
     name = " + ".join(model.name for model in models)
     ceiling = None
     if ferplus is not None:
@@ -165,14 +176,20 @@ def _model(
     mapping: dict[str, str] | None,
     known: dict[str, Any],
     trust: tuple[str, ...],
+    memory: int | None,
+    quiet: bool,
 ) -> tuple[Evaluation, str, dict[str, Any]]:
     """Score a model on a cache; and what it is a score of, and what a report shows besides."""
-    from fusionfer.evaluation import evaluate, read_for_model
+    from fusionfer.evaluation import estimate_evaluation, evaluate, read_for_model
+    from fusionfer.memory import memory_limit
     from fusionfer.persistence import load_model
 
     loaded = load_model(model, trust=trust)
-    features = read_for_model(cache, loaded)
-    result = evaluate(features, loaded, split, classes=mapping, **known)
+    with memory_limit(memory):
+        features = read_for_model(cache, loaded)
+    cost = estimate_evaluation(features, loaded, features.count(split))
+    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+        result = evaluate(features, loaded, split, classes=mapping, progress=announce(progress), **known)
     if known["splits"] is not None:
         features = features.resplit(known["splits"])  # for the report: evaluate wants them as they are
     more = {"model": loaded, "features": features, "cache": str(cache)}

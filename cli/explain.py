@@ -16,11 +16,13 @@ from .options import (
     given,
     json_option,
     max_pixels_option,
+    memory_option,
     quiet_option,
     refuse_idle_faces,
     seed_option,
     trust_option,
 )
+from .planning import networks_of, planned, runs_on_cpu, size_of
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 from .wording import as_options
@@ -116,6 +118,7 @@ class _Fill(click.ParamType):
     help="Where weights lie that are no longer where the model saw them. Repeatable.",
 )
 @max_pixels_option
+@memory_option
 @trust_option
 @device_option
 @engine_option
@@ -148,6 +151,7 @@ def explain(
     as_json: bool,
     weights: tuple[str, ...],
     max_pixels: int,
+    memory: int | None,
     trust: tuple[str, ...],
     device: str,
     engine: str,
@@ -181,6 +185,7 @@ def explain(
     if per_class is None and (idle := given("split", "limit")):
         msg = f"{' and '.join(idle)} choose pictures of --per-class DATA; all of IMAGES are explained."
         raise click.UsageError(msg)
+    from fusionfer.costs import estimate_explaining
     from fusionfer.explanation import Settings, draw_faces, even_batches, input_sizes
     from fusionfer.faces import find_photographs, prepare_faces
     from fusionfer.images import parse_classes, read_faces, read_pictures
@@ -217,12 +222,17 @@ def explain(
     windows = len(window_grid((side, side), *window_sizes((side, side), *lengths)))
     together = batch_size or even_batches(1 + windows, side)
     common: dict[str, Any] = {"settings": Settings(window, stride, fill, effort, seed), "batch_size": together}
-    with ExitStack() as stack, progress_bar(quiet) as progress:
+    cost = estimate_explaining(
+        len(faces), 1 + round(effort * windows), [one for model in loaded for one in networks_of(model)],
+        batch_size=together, head=sum(map(size_of, models)), on_cpu=runs_on_cpu(device),
+    )  # fmt: skip
+    planning = planned(cost, memory, quiet, later=True)
+    with ExitStack() as stack, planning as announce, progress_bar(quiet) as progress:
         classifiers = [
             stack.enter_context(Classifier(model, weights=weights, device=device, engine=engine, batch_size=together))
             for model in loaded
         ]
-        common["progress"] = progress
+        common["progress"] = announce(progress)
         if per_class is not None:
             return _per_class(faces, classifiers[0], outs, as_json, split=split, limit=None, seed=seed, **common)
         stems = [path.stem for path in models]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .options import json_option, max_pixels_option, model_option, quiet_option, trust_option
+from .options import json_option, max_pixels_option, memory_option, model_option, quiet_option, trust_option
+from .planning import networks_of, planned, size_of
 from .progress import progress_bar
 from .tables import print_json, print_table
 
@@ -33,6 +34,7 @@ from .tables import print_json, print_table
     help="Where weights lie that are no longer where the model saw them; another hash is refused. Repeatable.",
 )
 @max_pixels_option
+@memory_option
 @trust_option
 @json_option
 @quiet_option
@@ -44,6 +46,7 @@ def export(
     checks: int | None,
     weights: tuple[str, ...],
     max_pixels: int,
+    memory: int | None,
     trust: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -66,6 +69,7 @@ def export(
     if checks is not None and check_on is None:
         msg = "--checks counts the pictures of --check-on; give that too, or leave --checks out."
         raise DataError(msg)
+    from fusionfer.costs import estimate_exporting
     from fusionfer.export import export_onnx
     from fusionfer.images import read_pictures
     from fusionfer.persistence import load_model
@@ -76,8 +80,10 @@ def export(
         found = read_pictures((check_on,), max_pixels=max_pixels)
         n = min(len(found), checks or 200)
         faces = found.take([i * len(found) // n for i in range(n)])
-    with progress_bar(quiet) as progress:
-        result = export_onnx(loaded, onnx, weights=weights, faces=faces, progress=progress)
+    compared = 28 if faces is None else len(faces)
+    cost = estimate_exporting(networks_of(loaded), checks=compared, head=size_of(model))
+    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+        result = export_onnx(loaded, onnx, weights=weights, faces=faces, progress=announce(progress))
     if as_json:
         print_json(result.to_dict())
     else:

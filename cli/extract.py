@@ -16,6 +16,7 @@ from .options import (
     lock_option,
     manifest_options,
     max_pixels_option,
+    memory_option,
     name_of,
     quiet_option,
     refuse_idle_faces,
@@ -23,6 +24,7 @@ from .options import (
     splits_option,
     wait_option,
 )
+from .planning import planned, runs_on_cpu
 from .progress import progress_bar
 from .sharding import one_of_several, print_next_step
 from .stopping import stopping
@@ -31,6 +33,7 @@ from .wording import as_options
 
 if TYPE_CHECKING:
     from fusionfer.extraction import Team
+    from fusionfer.memory import Estimate
 
 SKIPS_SHOWN = 1000
 FACE_SIZE = 224  # of the faces that are cut out, where --size says nothing
@@ -97,6 +100,7 @@ class _BatchSize(click.ParamType):
     help="What to do with an image that cannot be used; skips are listed, and exit with 3.",
 )
 @max_pixels_option
+@memory_option
 @device_option
 @engine_option
 @click.option(
@@ -148,6 +152,7 @@ def extract(
     allow_outside_root: bool,
     on_error: str,
     max_pixels: int,
+    memory: int | None,
     device: str,
     engine: str,
     precision: str,
@@ -217,7 +222,9 @@ def extract(
     for note in faces.notes if team is None or team.first else ():
         click.echo(f"fusionfer: {note}", err=True)
     folder = cache or Path("features_cache") / name_of(data, labels)
-    with progress_bar(quiet) as progress, stopping() as stop:
+    cost, said = _plan(faces, backbones, size, batch_size, device, memory, folder)
+    silent = quiet or (team is not None and not team.first)
+    with planned(cost, memory, silent, **said) as announce, progress_bar(quiet) as progress, stopping() as stop:
         report = (extract_to_cache if team is None else team.extract)(
             faces,
             backbones,
@@ -233,7 +240,7 @@ def extract(
             seed=seed,
             wait=wait,
             lock=lock,
-            progress=progress,
+            progress=announce(progress),
             stop=stop,
         )
     if report is None:  # rank 0 tells of all
@@ -264,6 +271,27 @@ def extract(
     elif first and len(usable.classes) > 1:
         click.echo(f"Next: fusionfer fit {folder} --head ecoc --out {folder.name}.fusionfer")
     return 3 if skipped else 0
+
+
+def _plan(
+    faces: Any, backbones: tuple[str, ...], size: int | None, batch_size: int | str, device: str, memory: int | None,
+    folder: Path,
+) -> tuple[Estimate, dict[str, Any]]:  # fmt: skip
+    """What extraction will take, and what is to be said with it."""
+    from fusionfer.backbones import get_backbone
+    from fusionfer.costs import estimate_extraction, fitting_batch
+    from fusionfer.extraction import BATCH_SIZE
+
+    networks = [(name, size or get_backbone(name).preprocess.size) for name in backbones]
+    together = BATCH_SIZE if batch_size == "auto" else int(batch_size)
+    cost = estimate_extraction(len(faces), networks, batch_size=together, on_cpu=runs_on_cpu(device))
+    remedy = ""
+    if memory is not None and cost.bytes > memory:
+        # Never smaller batches unasked: they decide bits, and a cache goes on with its own.
+        fits = fitting_batch(len(faces), networks, memory, batch_size=together)
+        remedy = f"--batch-size {fits} would fit." if fits else "Take one backbone at a time, or allow more."
+    there = "What is there already takes no time." if folder.is_dir() and any(folder.glob("*.h5*")) else ""
+    return cost, {"remedy": remedy, "note": there, "later": True}
 
 
 def _contents(faces: Any) -> str:

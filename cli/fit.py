@@ -6,14 +6,18 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import cache_argument, json_option, quiet_option, seed_option, splits_option
+from .options import cache_argument, json_option, memory_option, quiet_option, seed_option, splits_option
+from .planning import planned
 from .progress import progress_bar
 from .settings import Setting, params_of_heads, set_option
 from .tables import print_json, print_report_table
+
+if TYPE_CHECKING:
+    from fusionfer.features import Features
 
 
 @click.command()
@@ -105,6 +109,12 @@ from .tables import print_json, print_report_table
     help="Write a page there that shows data, features and selection.",
 )
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(0), help="Folds side by side; 0: all cores.")
+@memory_option
+@click.option(
+    "--dask",
+    metavar="ADDRESS|local",
+    help="Let the workers of a Dask scheduler do the work, such as tcp://scheduler:8786; local starts some here.",
+)
 @json_option
 @seed_option
 @quiet_option
@@ -129,6 +139,8 @@ def fit(
     strict: bool,
     report: Path | None,
     jobs: int,
+    memory: int | None,
+    dask: str | None,
     as_json: bool,
     seed: int,
     quiet: bool,
@@ -152,17 +164,20 @@ def fit(
       fusionfer fit features_cache/fer2013 --head xgb-wn --set max_depth=4 --set eta=0.3
       fusionfer fit features_cache/fer2013 --rule significant --test 5x2
       fusionfer fit features_cache/fer2013 --head ecoc --head softmax --search --set ecoc.tol=0.01
+      fusionfer fit features_cache/affectnet --head xgb-wn --memory 4G
+      fusionfer fit /shared/affectnet --dask tcp://scheduler:8786
     """
     from fusionfer.exceptions import LeakError, ModelError
-    from fusionfer.features import Features
-    from fusionfer.fitting import find_leaks, fit_heads, weight_paths
+    from fusionfer.fitting import estimate_fit, find_leaks, fit_heads, weight_paths
+    from fusionfer.memory import memory_limit
     from fusionfer.persistence import save_model
 
     if out.exists() and not overwrite:
         msg = f"{out} exists. Give another --out, or --overwrite to replace it."
         raise ModelError(msg)
     params = params_of_heads(settings, heads)
-    features = Features.read(cache, _block_names(specs))
+    click.get_current_context().with_resource(memory_limit(memory))
+    features = _read(cache, _block_names(specs), dask)
     if split_file is not None:
         from fusionfer.images import read_split_file  # only then: the room of pictures loads cv2
 
@@ -177,23 +192,28 @@ def fit(
     if test == "5x2" and len(features.blocks) > 1:
         more = 10 * (len(features.blocks) + 1) * len(heads)
         click.echo(f"fusionfer: --test 5x2 costs {more} fits more.", err=True)
-    with progress_bar(quiet) as progress:
+    options: dict[str, Any] = {
+        "params": params,
+        "search": "default" if search else None,
+        "split": split,
+        "cv": folds,
+        "scoring": scoring,
+        "test": test,
+        "n_jobs": jobs or -1,
+    }
+    cost = estimate_fit(features, heads, **options)
+    remedy = "Allow more with --memory, or take fewer blocks (--features), fewer folds, or another head."
+    with planned(cost, memory, quiet, remedy=remedy, later=True) as announce, progress_bar(quiet) as progress:
         result = fit_heads(
             features,
             heads,
-            params=params,
-            search="default" if search else None,
-            split=split,
-            cv=folds,
             scale=None if scale == "none" else scale,
-            scoring=scoring,
             min_gain=min_gain,
             rule=rule,
             alpha=alpha,
-            test=test,
             random_state=seed,
-            n_jobs=jobs or -1,
-            progress=progress,
+            progress=announce(progress),
+            **options,
         )
     later = [note for note in result.notes if note not in (*features.notes, *leaks)]
     for note in later:
@@ -230,6 +250,20 @@ def fit(
     else:
         click.echo(f"Next: fusionfer predict IMAGES --model {path}")
     return 0
+
+
+def _read(cache: Path, names: list[str] | None, dask: str | None) -> Features:
+    """Read the cache, whose rows the workers of a cluster read where one is named; it is left at the command's end."""
+    from fusionfer.features import Features
+
+    if dask is None:
+        return Features.read(cache, names)
+    from fusionfer.cluster import connect
+    from fusionfer.fitting import read_on_cluster
+
+    team = click.get_current_context().with_resource(connect(dask))
+    click.echo(f"fusionfer: {team.describe()}", err=True)
+    return read_on_cluster(cache, team, names)
 
 
 def _print_selection(selection: dict[str, Any], best: str) -> None:

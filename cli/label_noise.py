@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fusionfer.memory import Estimate, planned_bytes
+
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -35,6 +37,15 @@ class Questions:
     features: Features | None
     votes: FerPlus | None
     sheet: Path | None
+
+    def estimate(self) -> Estimate | None:
+        """What it takes to look for labels that features contradict; None where nobody asks for it."""
+        from fusionfer.costs import estimate_noise
+
+        if self.features is None:
+            return None
+        rows, columns = self.features.X.shape
+        return estimate_noise(rows, columns, len(set(self.features.y.tolist()) - {""}), limit=planned_bytes())
 
 
 @dataclass(frozen=True)

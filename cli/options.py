@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from fusionfer.exceptions import DataError
+from fusionfer.memory import parse_bytes
+
 __all__ = [
     "batch_size_option",
     "cache_argument",
@@ -21,6 +24,7 @@ __all__ = [
     "lock_option",
     "manifest_options",
     "max_pixels_option",
+    "memory_option",
     "model_option",
     "name_of",
     "quiet_option",
@@ -30,6 +34,21 @@ __all__ = [
     "trust_option",
     "wait_option",
 ]
+
+
+class _Size(click.ParamType):
+    """A size of memory, such as 4G, as bytes."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_bytes(value)
+        except DataError as error:
+            self.fail(str(error), param, ctx)
+
 
 cache_argument = click.argument("cache", type=click.Path(file_okay=False, path_type=Path))
 
@@ -149,6 +168,13 @@ max_pixels_option = click.option(
     show_default=True,
     type=click.IntRange(1),
     help="Refuse larger pictures before they are decoded.",
+)
+
+memory_option = click.option(
+    "--memory",
+    metavar="SIZE",
+    type=_Size(),
+    help="Stay below this much memory, such as 4G, or refuse with the figure; file maps do not count.",
 )
 
 wait_option = click.option(

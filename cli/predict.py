@@ -13,11 +13,13 @@ from .options import (
     faces_options,
     json_option,
     max_pixels_option,
+    memory_option,
     model_option,
     quiet_option,
     refuse_idle_faces,
     trust_option,
 )
+from .planning import networks_of, planned, runs_on_cpu, size_of
 from .progress import progress_bar
 from .tables import print_json, print_table
 from .wording import as_options
@@ -43,6 +45,7 @@ from .wording import as_options
 )
 @faces_options
 @max_pixels_option
+@memory_option
 @trust_option
 @device_option
 @batch_size_option
@@ -60,6 +63,7 @@ def predict(
     detector: str | None,
     several: str,
     max_pixels: int,
+    memory: int | None,
     trust: tuple[str, ...],
     device: str,
     batch_size: int,
@@ -80,6 +84,7 @@ def predict(
     if as_json and as_csv:
         msg = "Give --json or --csv, not both."
         raise click.UsageError(msg)
+    from fusionfer.costs import estimate_prediction
     from fusionfer.faces import find_photographs
     from fusionfer.images import read_pictures
     from fusionfer.persistence import load_model
@@ -95,10 +100,14 @@ def predict(
         if photographs:
             text = f"In {photographs[0]} a face fills less than a third of the picture; --faces align cuts faces out."
             click.echo(f"fusionfer: {text}", err=True)
-    with progress_bar(quiet) as progress:
+    cost = estimate_prediction(
+        len(faces), networks_of(loaded), batch_size=batch_size, columns=loaded.n_columns, head=size_of(model),
+        on_cpu=runs_on_cpu(device),
+    )  # fmt: skip
+    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
         result = predict(
             faces, loaded, weights=weights, device=device, batch_size=batch_size, on_error=on_error,
-            preparation=preparation, several=several, progress=progress,
+            preparation=preparation, several=several, progress=announce(progress),
         )  # fmt: skip
     header, rows = result.table(digits=6 if as_csv else 3)
     if as_json:

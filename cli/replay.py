@@ -7,9 +7,13 @@ from typing import Any
 
 import click
 
-from .options import device_option, json_option, name_of, quiet_option, seed_option
+from .options import device_option, json_option, memory_option, name_of, quiet_option, seed_option
+from .planning import planned, runs_on_cpu
 from .progress import progress_bar
 from .tables import print_json, print_report_table
+
+_STEPS = 4  # causes that are switched off beside a protocol, usually
+_USUAL_SIDE = 224  # where protocol and recipe leave it to the network
 
 
 @click.command()
@@ -62,6 +66,7 @@ from .tables import print_json, print_report_table
     help="Folder of replay.json and of trained networks.  [default: replays/<name of DATA>-<protocol>]",
 )
 @device_option
+@memory_option
 @seed_option
 @json_option
 @quiet_option
@@ -80,6 +85,7 @@ def replay(
     cache: Path | None,
     out: Path | None,
     device: str,
+    memory: int | None,
     seed: int,
     as_json: bool,
     quiet: bool,
@@ -114,7 +120,9 @@ def replay(
     if size is not None:
         of_protocol["features.size"] = size
     name = f"{name_of(data)}-{Path(protocol).stem if protocol.endswith('.toml') else protocol.replace('/', '-')}"
-    with progress_bar(quiet) as progress:
+    cost = _cost(protocol, data, of_protocol, of_recipe, beside, limit, repeats, device)
+    note = "Features and networks that are there already take no time."
+    with planned(cost, memory, quiet, note=note, later=True) as announce, progress_bar(quiet) as progress:
         found = run(
             protocol,
             data,
@@ -130,7 +138,7 @@ def replay(
             device=device,
             changes=of_protocol,
             training=of_recipe,
-            progress=progress,
+            progress=announce(progress),
             say=None if quiet else lambda text: click.echo(f"fusionfer: {text}", err=True),
         )
     if as_json:
@@ -140,6 +148,36 @@ def replay(
         click.echo(f"fusionfer: {note}", err=True)
     print_report_table(replay_table(found))
     return 0
+
+
+def _cost(
+    protocol: str, data: Path, of_protocol: dict[str, Any], of_recipe: dict[str, Any], beside: str | None,
+    limit: int | None, repeats: int, device: str,
+) -> Any:  # fmt: skip
+    """What the replay will take; data that cannot be read are refused by the replay itself."""
+    from contextlib import suppress
+
+    from fusionfer.costs import estimate_replay
+    from fusionfer.exceptions import FusionferError
+    from fusionfer.images import read_faces
+    from fusionfer.protocols import change_protocol, read_protocol
+    from fusionfer.training import read_recipe
+
+    asked = change_protocol(read_protocol(protocol), of_protocol)
+    recipe = read_recipe(asked.network.recipe, **of_recipe) if asked.network.recipe else None
+    n = 0
+    with suppress(FusionferError, OSError):
+        n = len(read_faces(data, on_error="skip"))
+    n = n if limit is None else min(n, limit)
+    if asked.augmentation.when != "never":
+        n *= 1 + asked.augmentation.copies
+    runs = repeats * (_STEPS if beside else 1)
+    side = asked.features.size or _USUAL_SIDE
+    networks = [(name, side) for name in asked.features.backbones]
+    if recipe is not None:
+        named = asked.network.networks or recipe.networks
+        networks = [(name, recipe.crop or recipe.size or _USUAL_SIDE) for name in named]
+    return estimate_replay(n, networks, runs=runs, recipe=recipe, on_cpu=runs_on_cpu(device))
 
 
 def _sort(changes: tuple[str, ...], as_value: Any) -> tuple[dict[str, Any], dict[str, Any]]:

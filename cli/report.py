@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from .options import quiet_option, splits_option, trust_option
+from .options import memory_option, quiet_option, splits_option, trust_option
+from .planning import planned, stored_in
 from .progress import progress_bar
 
 
@@ -35,6 +36,7 @@ from .progress import progress_bar
     show_default=True,
     help="Folder of the page and its figures.",
 )
+@memory_option
 @trust_option
 @quiet_option
 def report(
@@ -45,6 +47,7 @@ def report(
     split: str,
     split_file: Path | None,
     out: Path,
+    memory: int | None,
     trust: tuple[str, ...],
     quiet: bool,
 ) -> None:
@@ -60,10 +63,14 @@ def report(
       fusionfer report trained/fer2013-fer --data fer2013.zip
       fusionfer report replays/fer2013-singh-mandloi-2025
     """
+    from fusionfer.costs import estimate_report
     from fusionfer.images import read_split_file
+    from fusionfer.memory import planned_bytes
     from fusionfer.reporting import report_run
 
-    with progress_bar(quiet) as progress:
+    found = stored_in([] if cache is None else [cache])
+    cost = estimate_report(found.rows, found.columns, limit=memory or planned_bytes(), pictures=data is not None)
+    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
         page = report_run(
             run,
             out,
@@ -74,6 +81,6 @@ def report(
             splits=None if split_file is None else read_split_file(split_file),
             trust=trust,
             commands=[shlex.join(["fusionfer", *sys.argv[1:]])],
-            progress=progress,
+            progress=announce(progress),
         )
     click.echo(f"Report: {page}")

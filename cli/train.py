@@ -12,14 +12,20 @@ from .options import (
     json_option,
     labels_option,
     max_pixels_option,
+    memory_option,
     name_of,
     quiet_option,
     seed_option,
     splits_option,
 )
+from .planning import planned, runs_on_cpu
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_json, print_report_table
+
+_SPLITS = ("train", "validation", "test")
+_USUAL_SIDE = 224  # where the recipe leaves it to the network
+_VIEWS = {"none": 1, "flip": 2, "ten-crop": 10}
 
 
 @click.command()
@@ -78,6 +84,7 @@ from .tables import print_json, print_report_table
 @click.option("--classes", help="Map or drop labels, as in 'anger=angry,contempt='.")
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on with what --out holds.")
 @max_pixels_option
+@memory_option
 @device_option
 @click.option(
     "--devices",
@@ -104,6 +111,7 @@ def train(
     classes: str | None,
     restart: bool,
     max_pixels: int,
+    memory: int | None,
     device: str,
     devices: int,
     seed: int,
@@ -151,7 +159,9 @@ def train(
     for note in faces.notes:
         click.echo(f"fusionfer: {note}", err=True)
     name = name_of(data, labels) + ("" if soft is None else f"-{targets}")
-    with progress_bar(quiet) as progress, stopping() as stop:
+    cost = _cost(faces, networks, optimizers, chosen, score, device)
+    planning = planned(cost, memory, quiet, note="Finished epochs are not trained again.", later=True)
+    with planning as announce, progress_bar(quiet) as progress, stopping() as stop:
         result = train_networks(
             faces,
             networks,
@@ -164,7 +174,7 @@ def train(
             resume=not restart,
             device=device,
             devices=devices,
-            progress=progress,
+            progress=announce(progress),
             say=None if quiet else lambda text: click.echo(f"fusionfer: {text}", err=True),
             stop=stop,
         )
@@ -195,6 +205,33 @@ def train(
             click.echo(f"Checkpoint: {one.checkpoint}")
     click.echo(f"Report:     {result.report}")
     return 0
+
+
+def _cost(
+    faces: Any, networks: tuple[str, ...], optimizers: tuple[str, ...], recipe: Any, score: str, device: str
+) -> Any:
+    """What the training will take; of stopping early nobody knows before."""
+    import numpy as np
+
+    from fusionfer.costs import estimate_training
+
+    labelled = {which: int(np.sum((faces.splits == which) & (faces.labels != ""))) for which in _SPLITS}
+    judged = labelled["validation"] or labelled["train"] * recipe.holdout // 100
+    side = recipe.size or _USUAL_SIDE
+    grey = bool(len(faces)) and faces.load(0)[0].ndim == 2
+    return estimate_training(
+        labelled["train"] - (0 if labelled["validation"] else judged),
+        judged + (labelled["test"] if score == "test" else 0),
+        [(name, recipe.crop or side) for name in networks or recipe.networks],
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        size=side,
+        optimizers=len(optimizers or recipe.optimizers),
+        small_stem=recipe.stem == "small",
+        views=_VIEWS[recipe.tta],
+        channels=1 if grey else 3,
+        on_cpu=runs_on_cpu(device),
+    )
 
 
 def _change(text: str, as_value: Any) -> tuple[str, Any]:

@@ -16,6 +16,7 @@ from fusionfer.images import SPLITS, FaceSet
 
 __all__ = ["Audit", "Copies", "audit"]
 
+_AT_ONCE = 1 << 16  # rows whose values are compared together
 _BLANK_SPAN = 8  # a picture whose values span less than this, of 255, shows nothing
 
 Progress = Callable[[int, int, str], None]
@@ -191,7 +192,10 @@ def _near(looks: Looks, equal: list[np.ndarray], progress: Progress | None) -> l
     """Rows and changes of each group of near copies; blank pictures are copies of none, as they show nothing."""
     if looks.thumbnails is None:
         return []
-    rows = np.sort(np.unique(looks.digests, return_index=True)[1])
+    first = np.ones(len(looks.digests), dtype=bool)  # of all that are equal
+    for some in equal:
+        first[some[1:]] = False
+    rows = np.flatnonzero(first)
     return grouped(
         find_near(looks.thumbnails, rows[looks.spans[rows] >= _BLANK_SPAN], progress), equal, len(looks.digests)
     )
@@ -207,9 +211,14 @@ def _counts(faces: FaceSet) -> dict[str, dict[str, int]]:
 def _same(values: np.ndarray) -> list[np.ndarray]:
     """Rows that share a value which is not empty, two at least, in the order of the rows."""
     order = np.argsort(values, kind="stable")
-    ends = np.flatnonzero(values[order][1:] != values[order][:-1]) + 1
-    parts = np.split(order, ends)
-    return sorted((rows for rows in parts if len(rows) > 1 and values[rows[0]]), key=lambda rows: int(rows[0]))
+    fresh = np.ones(len(values) + 1, dtype=bool)  # whether a run of equal values begins there
+    for start in range(1, len(values), _AT_ONCE):  # sorted copies of long texts would take more than all else
+        some = values[order[start - 1 : start + _AT_ONCE]]
+        fresh[start : start + len(some) - 1] = some[1:] != some[:-1]
+    starts = np.flatnonzero(fresh)
+    several = np.flatnonzero(np.diff(starts) > 1)
+    parts = (order[starts[i] : starts[i + 1]] for i in several.tolist())
+    return sorted((rows for rows in parts if values[rows[0]]), key=lambda rows: int(rows[0]))
 
 
 def _divided(groups: np.ndarray, splits: np.ndarray) -> list[np.ndarray]:

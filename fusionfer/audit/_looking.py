@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import numpy as np
 
 from fusionfer.exceptions import ImageError
 from fusionfer.images import FaceSet
+from fusionfer.memory import planned_bytes
 
 __all__ = ["SIDE", "Looks", "Thumbnails", "look", "pixel_digest"]
 
@@ -20,6 +23,7 @@ __all__ = ["SIDE", "Looks", "Thumbnails", "look", "pixel_digest"]
 SIDE = 32
 
 _AT_ONCE = 1024  # pictures that are handed to the threads together
+_SHARE = 8  # thumbnails that would take more than one part in so many of the memory that is planned with lie in a file
 _EDGE = 0.01  # share of the darkest and of the brightest values that do not count
 
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green, blue
@@ -34,6 +38,7 @@ class Thumbnails:
     Attributes
     ----------
     pictures : ndarray of uint8, shape (n, 32, 32)
+        In memory, or the map of a file that nobody sees and that goes with it.
     lowest, steps : ndarray of float32, shape (n,)
         A value v of a thumbnail was ``lowest + steps * v``.
     """
@@ -72,7 +77,7 @@ def look(faces: FaceSet, progress: Progress | None = None, *, thumbnails: bool =
     digests, spans = np.zeros(n, dtype="S64"), np.full(n, -1, dtype=np.int16)
     unreadable: list[tuple[int, str]] = []
     small = Thumbnails(
-        np.zeros((n if thumbnails else 0, SIDE, SIDE), dtype=np.uint8), *np.zeros((2, n), dtype=np.float32)
+        _room((n if thumbnails else 0, SIDE, SIDE)), *np.zeros((2, n if thumbnails else 0), dtype=np.float32)
     )
 
     def one(i: int) -> str:
@@ -93,6 +98,14 @@ def look(faces: FaceSet, progress: Progress | None = None, *, thumbnails: bool =
             if progress is not None:
                 progress(some.stop, n, "pictures")
     return Looks(digests, spans, tuple(unreadable), small if thumbnails else None)
+
+
+def _room(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros of uint8, in a temporary file where they would take too much memory."""
+    if math.prod(shape) * _SHARE <= planned_bytes():
+        return np.zeros(shape, dtype=np.uint8)
+    with tempfile.TemporaryFile(prefix="fusionfer-") as file:  # the map keeps it until it goes itself
+        return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
 
 
 def pixel_digest(pixels: np.ndarray) -> str:

@@ -57,7 +57,7 @@ def find_near(thumbnails: Thumbnails, rows: np.ndarray, progress: Progress | Non
     Parameters
     ----------
     thumbnails : Thumbnails
-    rows : ndarray of intp, shape (m,)
+    rows : ndarray of intp, shape (m,), ascending
         Those that are compared: one of each set of equal pictures, and none that is blank.
     progress : callable, optional
         ``progress(done, total, what)``.
@@ -66,13 +66,12 @@ def find_near(thumbnails: Thumbnails, rows: np.ndarray, progress: Progress | Non
     -------
     NearPairs
     """
-    pictures = thumbnails.pictures[rows]
-    candidates = find_candidates(pictures, progress)
+    candidates = find_candidates(thumbnails.pictures, rows, progress)
     total = len(candidates.first)
     parts = []
     for start in range(0, total, _AT_ONCE):
         stop = min(start + _AT_ONCE, total)
-        parts.append(_confirmed(pictures, candidates, np.arange(start, stop)))
+        parts.append(_confirmed(thumbnails.pictures, candidates, np.arange(start, stop)))
         if progress is not None:
             progress(stop, total, "aligning")
     kept, transforms, alike = (
@@ -80,7 +79,7 @@ def find_near(thumbnails: Thumbnails, rows: np.ndarray, progress: Progress | Non
         if parts
         else (np.empty(0, dtype=np.intp), np.empty((0, 4)), np.empty(0, dtype=np.float32))
     )
-    first, second = rows[candidates.first[kept]], rows[candidates.second[kept]]
+    first, second = candidates.first[kept], candidates.second[kept]
     changes: list[tuple[str, ...]] = []
     for start in range(0, len(kept), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
@@ -135,7 +134,7 @@ def _confirmed(
     """Those of `which` that are copies, their transforms, and how alike they are."""
     fixed, moved = _pair(pictures, candidates.first[which], candidates.second[which], candidates.mirrored[which])
     small, small_moved = shrunk(fixed), shrunk(moved)
-    transforms = align(small, small_moved, candidates.transforms[which], _ROUGH_STEPS)
+    transforms = align(small, small_moved, candidates.transforms(which), _ROUGH_STEPS)
     alike, _, overlap = compare(small, small_moved, transforms)
     kept = (alike >= _ROUGH) & (overlap >= _OVERLAP)
     which, fixed, moved = which[kept], fixed[kept], moved[kept]

@@ -15,6 +15,7 @@ from fusionfer.features import Features
 from fusionfer.fusion import BlockScaler
 from fusionfer.heads import make_head
 from fusionfer.images import FaceSet
+from fusionfer.matrices import take_rows
 
 __all__ = ["LabelNoise", "confident_joint", "features_of", "find_label_noise"]
 
@@ -159,12 +160,13 @@ def find_label_noise(
     cost: Any = "auto"
     for fold in range(n_folds):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        scaler = BlockScaler(rows.blocks).fit(rows.X[inside])
+        trained = take_rows(rows.X, inside)  # of memory maps no row is read here
+        scaler = BlockScaler(rows.blocks).fit(trained)
         head = make_head("softmax", C=cost, random_state=random_state)
-        head.fit(scaler.transform(rows.X[inside]), rows.y[inside], groups=units[inside])
+        head.fit(scaler.transform(trained), rows.y[inside], groups=units[inside])
         cost = head.C_
         if len(outside):
-            proba[outside] = head.predict_proba(scaler.transform(rows.X[outside]))
+            proba[outside] = head.predict_proba(scaler.transform(take_rows(rows.X, outside)))
         if progress is not None:
             progress(fold + 1, n_folds, "label noise")
     found = np.searchsorted(classes, rows.y)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fusionfer.audit._looking import look, pixel_digest
-from fusionfer.images import read_faces
+from fusionfer.images import generate_faces, read_faces
+from fusionfer.memory import memory_limit
 
 
 def picture(seed=0, shape=(8, 9)):
@@ -95,3 +96,17 @@ def test_thumbnails_of_colours_and_of_small_pictures(tmp_path):
     small = look(written(tmp_path, a_png=rgb), thumbnails=True).thumbnails
     grey = small.lowest + small.steps * small.pictures[0].astype(float)
     assert grey[16, [0, 16, 31]] == pytest.approx(255 * np.array([0.114, 0.587, 0.299]), abs=1.5)
+
+
+def test_thumbnails_that_are_too_large_lie_in_a_file():
+    """Beyond an eighth of the memory they are a map, with the same values; and leave no file behind."""
+    faces = generate_faces(3, takes=1, size=48)
+    held = look(faces, thumbnails=True)
+    with memory_limit(8 * len(faces) * 1024 - 1):
+        mapped = look(faces, thumbnails=True)
+    assert (isinstance(held.thumbnails.pictures, np.memmap), isinstance(mapped.thumbnails.pictures, np.memmap)) == (
+        False,
+        True,
+    )
+    np.testing.assert_array_equal(mapped.thumbnails.pictures, held.thumbnails.pictures)
+    np.testing.assert_array_equal(mapped.digests, held.digests)

@@ -47,11 +47,40 @@ def test_many_equal_pictures_stay_few_pairs():
     assert set(one.first.tolist()) | set(one.second.tolist()) == set(range(200))
 
 
+def test_blocks_of_columns_change_nothing(monkeypatch):
+    """Compared in blocks of 100 later pictures, the same pairs by the same looks, and the same threshold."""
+    some = pictures(500)
+    whole = find_candidates(some)
+    monkeypatch.setattr(_near_candidates, "_COLUMNS", 100)
+    parts = find_candidates(some)
+    for name in ("first", "second", "looks", "mirrored"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+def test_threshold_is_that_of_all_at_once(monkeypatch):
+    """In blocks of columns it is what a sort of all similarities gives, each picture's with itself left out."""
+    known = _near_candidates._unit(np.random.default_rng(1).normal(size=(3000, 5)))
+    alike = known @ known.T
+    alike = alike[np.unique(np.linspace(0, 2999, 512).astype(int))]
+    others = np.sort(alike.ravel())[:-512]  # the 512 ones that are 1
+    monkeypatch.setattr(_near_candidates, "_ENOUGH", 1.0)
+    monkeypatch.setattr(_near_candidates, "_COLUMNS", 700)
+    assert _near_candidates._threshold(known) == pytest.approx(others[-512 * 4], abs=1e-6)
+
+
+def test_some_rows_alone():
+    """Of chosen rows the pairs are numbers of pictures, and those of a set that holds no others."""
+    some, rows = pictures(400), np.arange(1, 400, 2)
+    chosen, alone = find_candidates(some, rows), find_candidates(some[rows])
+    np.testing.assert_array_equal(chosen.first, rows[alone.first])
+    np.testing.assert_array_equal(chosen.second, rows[alone.second])
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_nothing_to_compare(n):
     """No picture, or one: no candidates."""
     one = find_candidates(pictures(n))
-    assert (len(one.first), one.transforms.shape) == (0, (0, 4))
+    assert (len(one.first), one.transforms(np.arange(0)).shape) == (0, (0, 4))
 
 
 def test_two_pictures_are_a_pair():
@@ -63,5 +92,5 @@ def test_two_pictures_are_a_pair():
 def test_progress_ends_at_the_end():
     """Each block of rows is told of, the last with all."""
     told = []
-    find_candidates(pictures(300), lambda *step: told.append(step))
+    find_candidates(pictures(300), progress=lambda *step: told.append(step))
     assert told == [(256, 300, "comparing"), (300, 300, "comparing")]

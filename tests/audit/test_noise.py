@@ -1,5 +1,7 @@
 """Confident learning: the published formula, labels that were swapped on purpose, and nobody voting for himself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from fusionfer.exceptions import DataError
 from fusionfer.features import Features
 from fusionfer.fusion import fingerprints
 from fusionfer.images import generate_faces
+from fusionfer.matrices import MappedMatrix
 
 
 def by_the_paper(labels, proba):
@@ -73,6 +76,19 @@ def test_the_same_seed_gives_the_same_flags():
     one, other = find_label_noise(features), find_label_noise(features)
     assert np.array_equal(one.proba, other.proba)
     assert not np.array_equal(one.proba, find_label_noise(features, random_state=1).proba)
+
+
+def test_features_that_stay_in_files_are_judged_alike(tmp_path):
+    """Two memory maps side by side, of which folds are chosen unread: the probabilities of the array in memory."""
+    features, _ = made()
+    parts = []
+    for name, columns in features.blocks.items():
+        np.save(tmp_path / name, features.X[:, columns])
+        parts.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    mapped = find_label_noise(replace(features, X=MappedMatrix(parts)))
+    held = find_label_noise(features)
+    np.testing.assert_allclose(mapped.proba, held.proba, atol=1e-4)
+    np.testing.assert_array_equal(mapped.suggested, held.suggested)
 
 
 @pytest.mark.parametrize("told", ["copies", "groups", "digests"])

@@ -30,9 +30,9 @@ def answer(monkeypatch, text):
 
 
 def test_verify_sound(cli, cache):
-    """Nothing is damaged: a table, nothing on stderr, 0."""
+    """Nothing is damaged: a table, no complaint on stderr, 0."""
     outcome = cli("cache", "verify", cache)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
     assert len(re.findall(r"84 +sound$", outcome.out, re.M)) == 2
     assert "mobilenet_v2:penultimate" in outcome.out
 
@@ -45,7 +45,7 @@ def test_verify_names_samples(cli, cache, files):
     assert outcome.code == 1
     lines = [line for line in outcome.out.splitlines() if "\t" in line]
     assert lines == [f"{files[0].name}\t{row}" for row in ids[32:64]]
-    assert outcome.err == f"fusionfer: {files[0]}: 32 of 84 rows: its checksum differs\n"
+    assert outcome.notes == f"fusionfer: {files[0]}: 32 of 84 rows: its checksum differs\n"
     found = json.loads(cli("cache", "verify", cache, "--json").out)
     assert [one["sound"] for one in found] == [False, True]
     assert found[0]["damaged"] == ids[32:64].tolist()

@@ -32,7 +32,7 @@ def refused(outcome, pattern):
 def test_the_tables_have_every_class_and_figure(cli, shared_cache, shared_model):
     """Per class, macro and weighted; the confusion matrix; the overall figures."""
     outcome = cli("evaluate", shared_cache, "--model", shared_model)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
     assert outcome.out.startswith("28 rows of split test; features ")
     for text in ("precision", "recall (sensitivity)", "specificity", "F1", "Jaccard", "Dice", "ROC AUC",
                  "macro average", "weighted average", "balanced accuracy", "as surprise"):  # fmt: skip

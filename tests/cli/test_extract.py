@@ -69,7 +69,7 @@ def test_a_first_run_says_what_it_did(shared_faces, cli, small, tmp_path):
     """Faces, classes and splits are counted, each block has its file, and the next command is told."""
     folder = tmp_path / "cache"
     outcome = cli("extract", shared_faces, *small, "--cache", folder)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
     assert outcome.out.splitlines()[0] == f"84 faces, 7 classes, train 56, test 28, in {folder}"
     assert "resnet34:penultimate" in outcome.out
     assert "mobilenet_v2:penultimate" in outcome.out
@@ -112,7 +112,7 @@ def test_another_precision_is_another_file_beside(shared_faces, cli, small, cach
 def test_a_batch_size_that_is_found_is_told(shared_faces, extract, tmp_path):
     """On the CPU auto is the usual size; the file holds it."""
     outcome = extract(shared_faces, "--batch-size", "auto")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
     assert re.search(r"Computed 84 faces in .*faces/s, in batches of 32\)\.", outcome.out)
     (path,) = CacheFolder(tmp_path / "cache").files()
     assert describe(path).block_rows == 32
@@ -213,7 +213,7 @@ def test_skips_are_told_again_on_a_hit(extract, faces):
     spoil(faces / "train" / "happy")
     first, second = extract(faces, "--on-error", "skip"), extract(faces, "--on-error", "skip")
     assert second.code == 3
-    assert second.err == first.err
+    assert second.notes == first.notes
     assert "has all 88 rows, 4 of them known to fail." in second.out
 
 

@@ -4,9 +4,11 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from fusionfer.fusion import fingerprints
 from fusionfer.persistence import load_model
@@ -37,7 +39,7 @@ def refused(tmp_path):
 def test_the_candidates_are_compared_and_one_is_kept(fit, shared_cache, tmp_path):
     """The table has A, B and A+B, a sentence says why, and the model is where it was asked for."""
     outcome = fit(shared_cache)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
     lines = outcome.out.splitlines()
     assert lines[0] == "56 rows of split train, 7 classes, 3 folds"
     names = ["mobilenet_v2:penultimate", "resnet34:penultimate", "mobilenet_v2:penultimate + resnet34:penultimate"]
@@ -290,7 +292,7 @@ def test_the_seed_reaches_the_head(fit, make_cache, tmp_path):
 def test_strict_without_leaks_is_silent(fit, make_cache):
     """Persons in one split each: nothing to say."""
     outcome = fit(make_cache(groups=[f"person{i // 2}" for i in range(60)]), "--strict")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
 
 
 def test_jobs_change_nothing_but_time(cli, make_cache, tmp_path):
@@ -329,7 +331,7 @@ def listed(monkeypatch):
 def test_parameters_are_set(fit, listed, make_cache, tmp_path):
     """--set reaches the head with the right type, and is recorded."""
     outcome = fit(make_cache(), "--head", "logit", "--set", "C=0.25", "--set", "class_weight=balanced")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
     model = load_model(tmp_path / "model", trust=["sklearn.linear_model._logistic.LogisticRegression"])
     head = model.estimator["head"]
     assert (head.C, head.class_weight) == (0.25, "balanced")
@@ -359,7 +361,7 @@ def test_a_search(fit, listed, make_cache, tmp_path):
     """The listed values are tried; table, sentence, JSON and model name what was chosen."""
     folder = make_cache()
     outcome = fit(folder, "--head", "nb", "--search")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
     assert re.search(r"candidate +mean +spread +parameters +choice", outcome.out)
     assert len(re.findall(r"^ (?:left|right|left \+ right) .* var_smoothing=1", outcome.out, re.MULTILINE)) == 3
     assert re.search(r"^.*Kept .+ with var_smoothing=1\S+: mean accuracy", outcome.out, re.MULTILINE)
@@ -370,7 +372,7 @@ def test_a_search(fit, listed, make_cache, tmp_path):
     ]
     assert load_model(tmp_path / "model").selection == found["selection"]
     outcome = fit(folder, "--head", "nb", "--search", "--set", "var_smoothing=1", "--overwrite")
-    assert outcome.err == "fusionfer: Nothing was searched for nb: it has no listed search, or all of it was set.\n"
+    assert outcome.notes == "fusionfer: Nothing was searched for nb: it has no listed search, or all of it was set.\n"
 
 
 def test_several_heads_are_one_table(fit, listed, make_cache, tmp_path):
@@ -378,7 +380,7 @@ def test_several_heads_are_one_table(fit, listed, make_cache, tmp_path):
     folder = make_cache()
     arguments = ("--head", "logit", "--head", "bayes", "--set", "bayes.var_smoothing=1e6")
     outcome = fit(folder, *arguments)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
     assert outcome.out.count("candidate") == 1
     rows = re.findall(r"^ (logit|bayes) +(left|right|left \+ right) +\d", outcome.out, re.MULTILINE)
     names = ["left", "right", "left + right"]
@@ -443,3 +445,32 @@ def test_a_rule_that_there_is_not(fit, make_cache):
     outcome = fit(make_cache(), "--rule", "better")
     assert outcome.code == 2
     assert "'greater', 'significant'" in outcome.err
+
+
+def test_memory_is_said_and_kept_to(fit, shared_cache, cli, tmp_path):
+    """The estimate is said before the work; with little memory rows stay in their files, and the model is the same."""
+    plain = fit(shared_cache)
+    assert re.search(r"^fusionfer: fit with ecoc: about [\d,.]+ [GM]B of memory and a few seconds\.$", plain.err, re.M)
+    first = load_model(tmp_path / "model")
+    assert fit(shared_cache, "--quiet", "--overwrite").err == ""
+    with mock.patch("fusionfer.features._combining._SHARE", 0.0):  # nothing is small enough for memory
+        mapped = fit(shared_cache, "--memory", "20G", "--overwrite")
+    assert mapped.out == plain.out
+    second = load_model(tmp_path / "model")
+    assert_allclose(second.estimator[-1].coef_, first.estimator[-1].coef_, atol=1e-3)
+    with mock.patch("fusionfer.features._combining._SHARE", 0.0):
+        scored = [cli("evaluate", shared_cache, "--model", tmp_path / "model", *more) for more in ([], ["-q"])]
+    assert scored[0].out == cli("evaluate", shared_cache, "--model", tmp_path / "model").out
+    assert re.search(r"^fusionfer: evaluate: about .* of memory and a few seconds\.$", scored[0].err, re.M)
+    assert "of memory" not in scored[1].err
+
+
+def test_too_little_memory_is_refused_with_the_figure(fit, shared_cache, refused, cli, shared_model):
+    """What would not fit is not begun: how much it takes, of what, how much is allowed, what to do."""
+    pattern = r"fit with svm-rbf would take about [\d.]+ GB of memory \(.*\), and 64 MB are allowed\. Allow more with"
+    refused(fit(shared_cache, "--head", "svm-rbf", "--memory", "64M"), pattern)
+    outcome = cli("evaluate", shared_cache, "--model", shared_model, "--memory", "64M")
+    assert outcome.code == 1
+    assert re.search(r"evaluate would take about .* of memory .*, and 64 MB are allowed", outcome.error)
+    outcome = fit(shared_cache, "--memory", "plenty")
+    assert (outcome.code, "such as 4G or 800M; got 'plenty'" in outcome.err) == (2, True)

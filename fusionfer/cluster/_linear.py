@@ -1,0 +1,210 @@
+"""Linear problems over a cluster, sorted into those that are solved together, as `fusionfer.heads.linear` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusionfer.cluster._blocks import Blocks, Rows
+from fusionfer.cluster._gram import ClusterGram
+from fusionfer.cluster._hinge import ClusterHinge
+from fusionfer.cluster._hinge_block import HingeBlock
+from fusionfer.cluster._smooth import ClusterRun, Scales
+from fusionfer.cluster._smooth_block import SmoothBlock, make_loss
+from fusionfer.exceptions import unknown_name
+from fusionfer.heads.linear import LOSSES, LinearProblem, LinearSolution, SoftmaxProblem
+from fusionfer.heads.linear._descent import Outcome, follow
+from fusionfer.heads.linear._ridge import Ridge
+from fusionfer.heads.linear._solving import BATCH_BYTES, COARSE, Ridges, silent, split
+
+if TYPE_CHECKING:
+    from fusionfer.cluster._matrix import ClusterMatrix
+
+__all__ = ["LinearSolver"]
+
+Progress = Callable[[int, int, str], None]
+
+
+class LinearSolver:
+    """Solves what `solve_many` and `solve_softmax_many` solve, to the same proven gap, with the rows on workers.
+
+    Here are the weights, their gradients and the factored Gram matrix: as much as there are columns. Labels and costs
+    travel once for all learners that are solved together; each step sends weights and brings sums. A block of rows
+    whose worker is lost is made again on another, from the weights that were reached.
+
+    Parameters
+    ----------
+    X : ClusterMatrix of shape (n, D)
+    """
+
+    def __init__(self, X: ClusterMatrix) -> None:
+        self.X = X
+
+    def solve_many(
+        self,
+        problems: Sequence[LinearProblem],
+        *,
+        loss: str,
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+        penalize_intercept: bool = False,
+        progress: Progress | None = None,
+    ) -> list[LinearSolution]:
+        """As `fusionfer.heads.linear.solve_many`, whose parameters these are."""
+        if loss not in LOSSES:
+            raise unknown_name("loss", loss, LOSSES, plural="losses")
+        ready = [problem.checked(*self.X.shape) for problem in problems]
+        counts = [problem.Y.shape[1] for problem in ready]
+        solve = _solve_hinge if loss == "hinge" else _solve_smooth
+        options = {"loss": loss, "tol": tol, "max_iter": max_iter, "penalty": float(penalize_intercept)}
+        return self._in_batches(ready, counts, solve, progress, options)
+
+    def solve_softmax_many(
+        self,
+        problems: Sequence[SoftmaxProblem],
+        *,
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+        penalize_intercept: bool = False,
+        progress: Progress | None = None,
+    ) -> list[LinearSolution]:
+        """As `fusionfer.heads.linear.solve_softmax_many`, whose parameters these are."""
+        ready = [problem.checked(*self.X.shape) for problem in problems]
+        counts = [problem.n_classes for problem in ready]
+        options = {"loss": "softmax", "tol": tol, "max_iter": max_iter, "penalty": float(penalize_intercept)}
+        return self._in_batches(ready, counts, _solve_smooth, progress, options)
+
+    def _in_batches(
+        self,
+        problems: list[Any],
+        counts: list[int],
+        solve: Callable[..., list[LinearSolution]],
+        progress: Progress | None,
+        options: dict[str, Any],
+    ) -> list[LinearSolution]:
+        """Solve those of the same columns, and number of classes, together; as many as a worker should hold."""
+        gram, shares = ClusterGram(self.X), self.X.shares()
+        done = 0
+
+        def told(learners: int) -> None:
+            nonlocal done
+            done += learners
+            if progress is not None:
+                progress(done, sum(counts), "learners")
+
+        longest = max(rows.stop - rows.start if isinstance(rows, slice) else len(rows) for _, rows, _ in shares)
+        limit = max(1, BATCH_BYTES // (8 * longest))
+        batches: dict[Any, list[list[int]]] = {}
+        for i, problem in enumerate(problems):
+            alike = batches.setdefault((problem.columns.start, problem.columns.stop, problem.alike), [[]])
+            if alike[-1] and sum(counts[j] for j in alike[-1]) + counts[i] > limit:
+                alike.append([])
+            alike[-1].append(i)
+        found: dict[int, LinearSolution] = {}
+        for (start, stop, _), alike in batches.items():
+            ridges = Ridges(gram, slice(start, stop), bool(options["penalty"]))
+            for batch in alike:
+                job = _Batch(
+                    self.X.columns(slice(start, stop)), shares, [problems[i] for i in batch], [counts[i] for i in batch]
+                )
+                solved = solve(job, [ridges.of(problems[i]) for i in batch], told, **options)
+                found.update(zip(batch, solved, strict=True))
+        return [found[i] for i in range(len(problems))]
+
+
+class _Batch:
+    """Problems that are solved together, over the same columns."""
+
+    def __init__(self, X: Any, shares: Any, problems: list[Any], counts: list[int]) -> None:
+        self.X, self.shares, self.problems, self.counts = X, shares, problems, counts
+
+    def scales(self, exact: bool) -> Scales:
+        return Scales.of(len(self.X), self.X.shape[1], self.problems, self.counts, exact)
+
+    def blocks(self, make: Callable[..., Any], name: str, *given: Any) -> Blocks:
+        """Objects on the workers, made of their rows, these rows' problems, how many learners each has, and `given`."""
+
+        def data(rows: Rows) -> tuple[Any, ...]:
+            return self.X.part_of(rows), _cut(self.problems, rows), self.counts, *given
+
+        return Blocks(self.X.team, self.shares, make, data, name)
+
+
+def _cut(problems: list[Any], rows: Rows) -> list[Any]:
+    """The same problems for some rows; arrays that several share, they still share, and so travel once."""
+    taken: dict[int, np.ndarray] = {}
+
+    def take(array: np.ndarray) -> np.ndarray:
+        if id(array) not in taken:
+            taken[id(array)] = np.ascontiguousarray(array[rows])
+        return taken[id(array)]
+
+    return [
+        replace(problem, c=take(problem.c), **{name: take(getattr(problem, name)) for name in _labels(problem)})
+        for problem in problems
+    ]
+
+
+def _labels(problem: Any) -> tuple[str, ...]:
+    return ("Y",) if isinstance(problem, LinearProblem) else ("y_index",)
+
+
+def _solve_smooth(
+    batch: _Batch,
+    ridges: list[Ridge],
+    told: Callable[[int], None],
+    *,
+    loss: str,
+    tol: float,
+    max_iter: int,
+    penalty: float,
+) -> list[LinearSolution]:
+    """In float32 as the rows are, and in float64 for those that its rounding stopped."""
+    problems = batch.problems
+    softmax = loss == "softmax"
+    losses = make_loss(loss, [_cut([problem], slice(0, 0))[0] for problem in problems], penalty)
+    K = losses.size
+    if softmax:
+        scale = np.array([problem.c.sum() for problem in problems])
+    else:
+        scale = np.array([problem.cost(k).sum() for problem in problems for k in range(problem.Y.shape[1])])
+    outcome = Outcome.start(scale, K, batch.X.shape[1])
+    with batch.blocks(SmoothBlock, loss.replace("_", "-"), loss, penalty) as blocks:
+        for exact in (False, True):
+            if exact and tol < COARSE:
+                outcome.value[:] = np.inf  # whoever seems to be there is judged again
+            live = np.flatnonzero((outcome.gap > tol) & (outcome.n_iter < max_iter))
+            if len(live):
+                run = ClusterRun(blocks, exact, batch.scales(exact), losses, ridges, outcome, live, tol)
+                follow(run, tol=tol, max_iter=max_iter, told=partial(_tell, silent if exact else told, K))
+    parts = (outcome.W, outcome.b, outcome.value, outcome.gap, outcome.n_iter)
+    if not softmax:
+        return split(problems, parts)
+    W, b, *rest = parts
+    return [
+        LinearSolution(W[i * K : (i + 1) * K], b[i * K : (i + 1) * K], *(part[[i]] for part in rest))
+        for i in range(len(problems))
+    ]
+
+
+def _tell(told: Callable[[int], None], size: int, groups: int) -> None:
+    told(size * groups)
+
+
+def _solve_hinge(
+    batch: _Batch,
+    ridges: list[Ridge],
+    told: Callable[[int], None],
+    *,
+    loss: str,
+    tol: float,
+    max_iter: int,
+    penalty: float,
+) -> list[LinearSolution]:
+    with batch.blocks(HingeBlock, loss, penalty) as blocks:
+        run = ClusterHinge(blocks, batch.scales(False), batch.problems, ridges, penalty, tol=tol, max_iter=max_iter)
+        return split(batch.problems, run.solve(told))
