@@ -81,6 +81,8 @@ def planned(
             "estimate was too low.",
             err=True,
         )
+    elif not quiet:
+        click.echo(f"fusionfer: {estimate.what} took {size(peak.bytes)} of memory at its peak.", err=True)
 
 
 def _sentence(estimate: Estimate, memory: int | None) -> str:

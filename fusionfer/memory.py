@@ -16,6 +16,7 @@ from types import TracebackType
 from fusionfer.exceptions import DataError, MemoryLimitError
 
 __all__ = [
+    "MAPPED_FROM",
     "Estimate",
     "PeakMemory",
     "allowed_bytes",
@@ -28,6 +29,9 @@ __all__ = [
     "planned_bytes",
     "size",
 ]
+
+#: Features of more than this part of the memory that is planned with stay in their files: folds and refits copy them.
+MAPPED_FROM = 0.125
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SELDOM = 20  # times as long as a look at the memory takes nobody looks again

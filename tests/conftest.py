@@ -38,8 +38,9 @@ class Outcome:
 
     @property
     def notes(self) -> str:
-        """What stderr says besides the estimate of memory and time."""
-        return re.sub(r"(?m)^fusionfer: [^:\n]+: about [^\n]* of memory and [^\n]*\n", "", self.err)
+        """What stderr says besides the estimate of memory and time, and what it came to."""
+        text = re.sub(r"(?m)^fusionfer: [^:\n]+: about [^\n]* of memory and [^\n]*\n", "", self.err)
+        return re.sub(r"(?m)^fusionfer: [^:\n]+ took [^\n]* of memory at its peak\.\n", "", text)
 
     @property
     def error(self) -> str:

@@ -177,7 +177,7 @@ class _Held:
     def grow(self, until: int, timeout: float) -> dict[str, Any]:
         """Let all grow up to a round; return what the first one tells, when all have grown the same."""
         n = len(self.workers)
-        with meeting(_own_address(self.workers[0]), n, timeout) as given:
+        with self.team.group(), meeting(_own_address(self.workers[0]), n, timeout) as given:
             jobs: list[Job] = [
                 (worker, segment, (self.key, self.team.memory, self.threads[worker], given[i], until, i == 0))
                 for i, worker in enumerate(self.workers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Team:
     def __init__(self, client: Client, memory: int | None = None) -> None:
         self.client, self.memory = client, memory
         self.workers = self._there()
+        # Tasks that wait for each other must all have a thread: as many such groups as every worker has threads.
+        self._groups = threading.BoundedSemaphore(self.side_by_side)
 
     def refresh(self) -> None:
         """Count the workers again: some may have come, some gone.
@@ -95,6 +98,17 @@ class Team:
     def dashboard(self) -> str:
         """Where a browser sees what the workers do."""
         return str(self.client.dashboard_link)
+
+    @property
+    def side_by_side(self) -> int:
+        """How many groups of one task on each worker, which wait for each other, can run at a time."""
+        return max(1, min((worker.threads for worker in self.workers), default=1))
+
+    @contextmanager
+    def group(self) -> Iterator[None]:
+        """Wait until a thread of every worker is free for tasks that wait for each other, and hold them."""
+        with self._groups:
+            yield
 
     def describe(self) -> str:
         """One sentence: who works, and where to look on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fusionfer.costs._machine import cores, slowness
-from fusionfer.memory import Estimate
+from fusionfer.memory import MAPPED_FROM, Estimate
 
 __all__ = ["estimate_merging", "estimate_noise", "estimate_report", "estimate_verifying"]
 
@@ -38,7 +38,7 @@ def estimate_report(rows: int, columns: int, *, limit: int, pictures: bool = Fal
     rows, columns : int
         Of the cache; 0 where none is scored.
     limit : int
-        Bytes that are allowed; features of more than a quarter of them stay in their files.
+        Bytes that are allowed; features of more than an eighth of them stay in their files.
     pictures : bool
         Whether faces are shown.
 
@@ -47,7 +47,7 @@ def estimate_report(rows: int, columns: int, *, limit: int, pictures: bool = Fal
     Estimate
     """
     matrix = 4 * rows * columns
-    held = 2 * matrix if 4 * matrix <= limit else 200 * _MB
+    held = 2 * matrix if matrix <= MAPPED_FROM * limit else 200 * _MB
     parts = [
         ("programs", _LEARNING + _FIGURES),
         ("features", held),
@@ -64,7 +64,7 @@ def estimate_noise(rows: int, columns: int, classes: int, *, limit: int, folds: 
     ----------
     rows, columns, classes : int
     limit : int
-        Bytes that are allowed; features of more than a quarter of them stay in their files.
+        Bytes that are allowed; features of more than an eighth of them stay in their files.
     folds : int
 
     Returns
@@ -72,7 +72,7 @@ def estimate_noise(rows: int, columns: int, classes: int, *, limit: int, folds: 
     Estimate
     """
     matrix = 4 * rows * columns
-    mapped = 4 * matrix > limit
+    mapped = matrix > MAPPED_FROM * limit
     held = 200 * _MB if mapped else int(3.6 * matrix)
     gram = 3 * 8 * columns**2
     parts = [

@@ -12,12 +12,11 @@ from fusionfer.cache import CacheFolder, StoredFeatures
 from fusionfer.exceptions import DataError, unknown_name
 from fusionfer.fusion import align
 from fusionfer.matrices import MappedMatrix
-from fusionfer.memory import planned_bytes
+from fusionfer.memory import MAPPED_FROM, planned_bytes
 
 __all__ = ["choose", "combine"]
 
 _CHUNK = 4096  # rows copied at a time, so that no second copy of a block is ever in memory
-_SHARE = 0.25  # of the memory that is planned with; larger features stay in their files
 
 
 def choose(folder: CacheFolder, features: Sequence[str] | Mapping[str, str] | None) -> dict[str, Path]:
@@ -98,7 +97,7 @@ def _side_by_side(parts: list[StoredFeatures], indices: list[np.ndarray], mapped
     """Return all blocks as one float32 array, or unread; one cache of which all rows are wanted stays a memory map."""
     n, d = len(indices[0]), sum(part.dim for part in parts)
     if mapped is None:
-        mapped = 4 * n * d > _SHARE * planned_bytes()
+        mapped = 4 * n * d > MAPPED_FROM * planned_bytes()
     if mapped:
         return MappedMatrix([part.X for part in parts], indices)
     if len(parts) == 1 and np.array_equal(indices[0], np.arange(len(parts[0].rows))):

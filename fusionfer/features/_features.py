@@ -36,7 +36,7 @@ class Features:
     ids : ndarray of str, shape (n,)
         Unique.
     X : ndarray of float32, or MappedMatrix, shape (n, d)
-        One cache file alone stays a read-only memory map. Several that are together larger than a quarter of the memory
+        One cache file alone stays a read-only memory map. Several that are together larger than an eighth of the memory
         stay in their files, side by side (`fusionfer.matrices.MappedMatrix`): ``numpy.asarray(features.X)`` reads them.
     y, splits, groups : ndarray of str, shape (n,)
         Labels, splits and groups; empty where unknown.
@@ -190,7 +190,7 @@ class Features:
             Whether to compare all checksums first, which reads the files once more.
         mapped : bool, optional
             Whether `X` stays in the files, as a `fusionfer.matrices.MappedMatrix`. By default it does where it is
-            larger than a quarter of what `fusionfer.memory.memory_limit` allows, or of the machine's memory.
+            larger than an eighth of what `fusionfer.memory.memory_limit` allows, or of the machine's memory.
 
         Returns
         -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fusionfer.fitting._bundling import weight_paths
 from fusionfer.fitting._fit import SCORINGS, FitResult, fit
 from fusionfer.fitting._heads import HeadsResult, fit_heads
-from fusionfer.fitting._on_cluster import read_on_cluster
+from fusionfer.fitting._on_cluster import folds_side_by_side, read_on_cluster
 from fusionfer.fitting._planning import estimate_fit
 from fusionfer.fitting._rows import find_leaks
 
@@ -17,6 +17,7 @@ __all__ = [
     "find_leaks",
     "fit",
     "fit_heads",
+    "folds_side_by_side",
     "read_on_cluster",
     "weight_paths",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from fusionfer.exceptions import DataError, FusionferError, unknown_name
 from fusionfer.features import Features
+from fusionfer.fitting._on_cluster import folds_side_by_side
 from fusionfer.fitting._rows import known_groups, rows_to_fit
 from fusionfer.fusion import fingerprints
 from fusionfer.heads import find_head, make_head
@@ -112,7 +113,7 @@ def fit(
         Parameters to try, see `HybridSelector`. "default" is the listed search of the head, less what `params` set; a
         note says so where nothing is left to search.
     n_jobs : int, optional
-        Folds side by side.
+        Folds side by side; on a cluster (see `read_on_cluster`) as many as it has room for.
     progress : callable, optional
         Called as ``progress(done, total, what)``.
 
@@ -147,6 +148,8 @@ def fit(
             notes = (*notes, f"Nothing was searched for {head}: it has no listed search, or all of it was set.")
     if isinstance(head, str) and "random_state" not in params and "random_state" in estimator.get_params(deep=False):
         estimator.set_params(random_state=random_state)
+    if hasattr(rows.X, "team") and hasattr(estimator, "n_slices"):
+        n_jobs = folds_side_by_side(rows.X.team, *rows.X.shape, len(rows.classes))
     selector = HybridSelector(
         estimator, blocks=rows.blocks, cv=cv, scoring=scoring, scale=scale, min_gain=min_gain,
         rule=rule, alpha=alpha, test=test, search=search, random_state=random_state, n_jobs=n_jobs,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from fusionfer.cache import SHARDS, CacheFolder
 from fusionfer.cluster import ClusterMatrix, find_shards
 from fusionfer.features import Features
+from fusionfer.heads.boosting import sliced_size
 
 if TYPE_CHECKING:
     from fusionfer.cluster import Team
 
-__all__ = ["read_on_cluster"]
+__all__ = ["folds_side_by_side", "read_on_cluster"]
 
 
 def read_on_cluster(
@@ -53,3 +54,23 @@ def read_on_cluster(
         )
     read = Features.read(folder, features, mapped=True)
     return replace(read, X=ClusterMatrix.over(read.X, team))
+
+
+def folds_side_by_side(team: Team, n: int, d: int, n_classes: int) -> int:
+    """How many fits of ``xgb-wn`` a team has room for at a time: a thread on every worker for each, and memory.
+
+    Parameters
+    ----------
+    team : Team
+    n, d, n_classes : int
+        Rows, which the workers share, columns and classes of a fit.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    each = sliced_size(-(-n // len(team.workers)), d, n_classes).in_memory
+    known = [memory for memory in (team.memory, *(worker.memory for worker in team.workers)) if memory]
+    room = min(known) // (2 * each) if known else team.side_by_side
+    return max(1, min(team.side_by_side, int(room)))

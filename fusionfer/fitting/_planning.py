@@ -153,8 +153,9 @@ def _of_linear(name: str, head: Any, about: _Selection, width: int | None = None
     most = min(_SCORES, (asked_bytes() or _SHARE * _SCORES) // _SHARE)
     together = max(learners, min(max(fits, calibrated) * learners, most // (8 * max(n, 1))))
     plans = about.folds * about.points * n * (32 + learners) + fits * len(about.widths) * 8 * n
-    gram = 4 * d * d * (3 if name != "softmax" else 2)
-    factors = min(1 << 29, 6 * 4 * d * d) + min(1 << 28, 4 * d * d * 8)
+    few = min(n, d)  # with fewer rows than columns the matrix of the rows is factored
+    gram = 4 * few * d * (3 if name != "softmax" else 2)
+    factors = min(1 << 29, 6 * 4 * few * few) + min(1 << 28, 4 * few * few * 8)
     copies = 0 if about.mapped else 4 * n * d * (1 + 2 // about.folds)
     n_bytes = _HELD[loss] * 8 * n * together + plans + gram + factors + copies
     widths = about.widths if width is None else (width,) * len(about.widths)

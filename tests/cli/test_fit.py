@@ -453,12 +453,12 @@ def test_memory_is_said_and_kept_to(fit, shared_cache, cli, tmp_path):
     assert re.search(r"^fusionfer: fit with ecoc: about [\d,.]+ [GM]B of memory and a few seconds\.$", plain.err, re.M)
     first = load_model(tmp_path / "model")
     assert fit(shared_cache, "--quiet", "--overwrite").err == ""
-    with mock.patch("fusionfer.features._combining._SHARE", 0.0):  # nothing is small enough for memory
+    with mock.patch("fusionfer.features._combining.MAPPED_FROM", 0.0):  # nothing is small enough for memory
         mapped = fit(shared_cache, "--memory", "20G", "--overwrite")
     assert mapped.out == plain.out
     second = load_model(tmp_path / "model")
     assert_allclose(second.estimator[-1].coef_, first.estimator[-1].coef_, atol=1e-3)
-    with mock.patch("fusionfer.features._combining._SHARE", 0.0):
+    with mock.patch("fusionfer.features._combining.MAPPED_FROM", 0.0):
         scored = [cli("evaluate", shared_cache, "--model", tmp_path / "model", *more) for more in ([], ["-q"])]
     assert scored[0].out == cli("evaluate", shared_cache, "--model", tmp_path / "model").out
     assert re.search(r"^fusionfer: evaluate: about .* of memory and a few seconds\.$", scored[0].err, re.M)

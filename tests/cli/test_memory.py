@@ -52,6 +52,8 @@ COMMANDS = {
     "extract": EXTRACT,
     "report": ["report", "{model}", "--cache", "{cache}", "--data", "{faces}", "--out", "{out}/report"],
     "cache verify": ["cache", "verify", "{cache}"],
+    "fit with ecoc": ["fit", "{cache}", "--folds", "3", "--out", "{out}/fitted"],
+    "evaluate": ["evaluate", "{cache}", "--model", "{model}"],
 }
 
 

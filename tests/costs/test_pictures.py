@@ -57,7 +57,7 @@ def test_what_follows_counts_where_it_is_larger():
     assert estimate_audit(1000, noise=large).seconds == plain.seconds + large.seconds
 
 
-def test_features_beyond_a_quarter_of_the_memory_stay_in_files():
+def test_features_beyond_an_eighth_of_the_memory_stay_in_files():
     """Ten gigabytes of features in four gigabytes of memory."""
     rows, columns = 10**6, 2560
     assert estimate_noise(rows, columns, 7, limit=1 << 40).bytes > 4 * rows * columns

@@ -77,11 +77,11 @@ def test_views_stay_in_the_files(both, view):
 
 
 def test_the_limit_decides(folder, monkeypatch):
-    """Without being told, features stay in their files where they are more than a quarter of what may be used."""
+    """Without being told, features stay in their files where they are more than an eighth of what may be used."""
     n_bytes = Features.read(folder).X.nbytes
-    with memory_limit(4 * n_bytes):
+    with memory_limit(8 * n_bytes):
         assert not is_mapped(Features.read(folder).X)
-    with memory_limit(4 * n_bytes - 1):
+    with memory_limit(8 * n_bytes - 1):
         assert is_mapped(Features.read(folder).X)
     assert not is_mapped(Features.read(folder).X)
 

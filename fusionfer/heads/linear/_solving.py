@@ -299,6 +299,11 @@ def _hinge_batch(
     learners = HingeLearners(Y, costs, stacks[0].d, options["penalty"])
     limits = {"tol": options["tol"], "max_iter": options["max_iter"]}
     alpha, rho = alternate(stacks[0], learners, ridges, told=told, **limits)
+    if stacks[-1].exact and options["tol"] < COARSE:
+        # What scores in float32 seemed to prove is proven again.
+        stacks, every, W = stacks[-1:], np.arange(len(Y)), learners.W.copy()
+        learners.primal[:], learners.dual[:] = np.inf, 0.0
+        learners.see(stacks[0], every, W, stacks[0].forward(W, stacks[0].owner), alpha)
     for r in np.flatnonzero(learners.gap > options["tol"]).tolist():
         for stack in stacks:
             if learners.gap[r] > options["tol"] and learners.n_iter[r] < options["max_iter"]:
