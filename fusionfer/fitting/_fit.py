@@ -149,7 +149,7 @@ def fit(
     if isinstance(head, str) and "random_state" not in params and "random_state" in estimator.get_params(deep=False):
         estimator.set_params(random_state=random_state)
     if hasattr(rows.X, "team") and hasattr(estimator, "n_slices"):
-        n_jobs = folds_side_by_side(rows.X.team, *rows.X.shape, len(rows.classes))
+        n_jobs = folds_side_by_side(rows.X.team, len(rows), rows.X.shape[1], len(rows.classes))
     selector = HybridSelector(
         estimator, blocks=rows.blocks, cv=cv, scoring=scoring, scale=scale, min_gain=min_gain,
         rule=rule, alpha=alpha, test=test, search=search, random_state=random_state, n_jobs=n_jobs,

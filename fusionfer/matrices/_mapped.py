@@ -230,12 +230,14 @@ class MappedMatrix:
         V = np.asarray(V)
         out = np.empty((self.shape[0], *V.shape[1:]), dtype=np.result_type(self.dtype, V.dtype))
         for rows, parts in self.walk():
-            ends = np.cumsum([part.shape[1] for part in parts]).tolist()
-            total = None
-            for part, end in zip(parts, ends, strict=True):
-                product = part @ V[end - part.shape[1] : end]
-                total = product if total is None else np.add(total, product, out=total)
-            out[rows] = total
+            end = 0
+            for part, places in parts:
+                start, end = end, end + part.shape[1]
+                product = _at(part @ V[start:end], places)
+                if start:
+                    out[rows] += product
+                else:
+                    out[rows] = product
         return out
 
     def combine(self, B: np.ndarray) -> np.ndarray:
@@ -244,9 +246,12 @@ class MappedMatrix:
         total = np.zeros((len(B), self.shape[1]))
         for rows, parts in self.walk():
             end = 0
-            for part in parts:
+            for part, places in parts:
                 start, end = end, end + part.shape[1]
-                total[:, start:end] += B[:, rows] @ part
+                product = _spread(B[:, rows], places, len(part)) @ part
+                if places is not None and not np.all(np.isfinite(product)):  # rows that are not ours may hold anything
+                    product = B[:, rows] @ part[places]
+                total[:, start:end] += product
         return total
 
     def moments(self, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -268,20 +273,29 @@ class MappedMatrix:
             variance += share[rows] @ (self.read(rows) - mean) ** 2
         return mean, variance
 
-    def walk(self, most: int = PIECE_BYTES) -> Iterator[tuple[slice, list[np.ndarray]]]:
-        """Go through the rows once, in pieces of about `most` bytes.
+    def walk(self, most: int = PIECE_BYTES) -> Iterator[tuple[slice, list[tuple[np.ndarray, np.ndarray | None]]]]:
+        """Go through the rows once, in pieces of about `most` bytes, copying as little as can be.
 
         Yields
         ------
         rows : slice
-        parts : list of ndarray of float32, shapes (rows, d_k)
-            Side by side they are the rows: views of the maps where `is_plain`, else one array that was read.
+        parts : list of (ndarray of float32, shape (m, d_k), and ndarray of int, shape (rows,), or None)
+            Side by side they are the rows: all of them where there is None, else those at these places, in that order.
+            Arrays are views of the maps where rows lie together in their order, or nearly: most rows of a data set (a
+            split, a fold) are multiplied sooner with the rest than copied without. Else they are read.
         """
         for rows in row_pieces(self, most):
-            if self.is_plain:
-                yield rows, [part[_compose(own, rows)] for part, own in zip(self.parts, self.index, strict=True)]
-            else:
-                yield rows, [self.read(rows)]
+            if self.shift is not None:
+                yield rows, [(self.read(rows), None)]
+                continue
+            parts: list[tuple[np.ndarray, np.ndarray | None]] = []
+            for part, own in zip(self.parts, self.index, strict=True):
+                which = _compose(own, rows)
+                if isinstance(which, slice) or not _is_dense(which):
+                    parts.append((part[which], None))
+                else:
+                    parts.append((part[which[0] : which[-1] + 1], which - which[0]))
+            yield rows, parts
 
     def check_finite(self) -> None:
         """Read all of it once, and refuse NaN and infinity.
@@ -292,13 +306,16 @@ class MappedMatrix:
             With the first row.
         """
         for rows, parts in self.walk():
-            for part in parts:
+            for part, places in parts:
                 with np.errstate(over="ignore", invalid="ignore"):
                     if np.isfinite(part.sum()) or np.isfinite(part).all():
                         continue
-                bad = rows.start + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
-                msg = f"X holds NaN, infinity or numbers beyond float32, first in row {bad}."
-                raise NonFiniteFeaturesError(msg)
+                good = np.isfinite(_at(part, places)).all(axis=1)
+                if not good.all():
+                    msg = (
+                        f"X holds NaN, infinity or numbers beyond float32, first in row {rows.start + np.argmin(good)}."
+                    )
+                    raise NonFiniteFeaturesError(msg)
 
 
 def is_mapped(X: Any) -> bool:
@@ -374,3 +391,21 @@ def _compose(rows: _Rows, chosen: _Rows) -> _Rows:
 
 def _count(rows: _Rows) -> int:
     return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+
+def _is_dense(rows: np.ndarray) -> bool:
+    """Whether row numbers ascend, and are at least half of those from the first to the last."""
+    return bool(rows[-1] - rows[0] < 2 * len(rows) and np.all(rows[1:] > rows[:-1]))
+
+
+def _at(values: np.ndarray, places: np.ndarray | None) -> np.ndarray:
+    return values if places is None else values[places]
+
+
+def _spread(B: np.ndarray, places: np.ndarray | None, m: int) -> np.ndarray:
+    """B (k, rows) with its columns at their places among m, and zeros between."""
+    if places is None:
+        return B
+    wide = np.zeros((len(B), m), dtype=B.dtype)
+    wide[:, places] = B
+    return wide

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fusionfer.exceptions import DataError, NonFiniteFeaturesError
+from fusionfer.heads.linear._backends import make_products
 from fusionfer.matrices import MappedMatrix, in_pieces, is_mapped, read_rows, row_pieces, take_rows
 
 
@@ -108,17 +109,49 @@ def test_products_and_moments(pair):
 
 
 def test_walking_gives_views_of_what_lies_in_order(pair):
-    """Contiguous rows are walked without a copy; others are read; the pieces are all rows, each once."""
+    """Rows in their order are walked without a copy, others are read; the pieces are all rows, each once."""
     matrix, array = pair
     left = matrix[:, :3]
     seen = []
-    for rows, parts in left.walk(most=4 * 3 * 8):
-        assert all(np.shares_memory(part, matrix.parts[0]) for part in parts)
+    for rows, [(part, places)] in left.walk(most=4 * 3 * 8):
+        assert np.shares_memory(part, matrix.parts[0])
+        assert places is None
         seen += range(rows.start, rows.stop)
-        assert len(parts[0]) <= 8
+        assert len(part) <= 8
     assert seen == list(range(50))
-    assert not any(np.shares_memory(part, one) for _, parts in matrix.walk() for part in parts for one in matrix.parts)
+    ((_, [(_, _), (right, _)]),) = matrix.walk()  # in another order
+    assert not np.shares_memory(right, matrix.parts[1])
     assert_array_equal(left.array(), array[:, :3])
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_most_rows_are_not_copied(pair, step):
+    """Of ascending rows the others between them are multiplied, too, where they are at most half; never more."""
+    matrix, array = pair
+    rows = np.flatnonzero(np.arange(50) % step != 1)
+    few, dense = matrix.columns(slice(0, 3)).rows(rows[::2]), matrix.columns(slice(0, 3)).rows(rows)
+    ((_, [(part, places)]),) = dense.walk()
+    assert np.shares_memory(part, matrix.parts[0])
+    assert_array_equal(part[places], array[rows, :3])
+    ((_, [(part, places)]),) = few.walk()
+    assert (places is None) == (not np.shares_memory(part, matrix.parts[0]))
+    rng = np.random.default_rng(0)
+    V, B = rng.normal(size=(3, 2)), rng.normal(size=(4, len(rows)))
+    assert_allclose(dense @ V, array[rows, :3] @ V, rtol=1e-6)
+    assert_allclose(dense.combine(B), B @ array[rows, :3], rtol=1e-6)
+    assert_allclose(make_products("numpy", dense).forward(V.T), (array[rows, :3] @ V).T, rtol=1e-6)
+
+
+def test_rows_between_may_hold_anything(pair):
+    """NaN in a row that was not chosen reaches no product, and is not complained of."""
+    matrix, array = pair
+    rows = np.flatnonzero(np.arange(50) % 4 != 1)
+    chosen = matrix.columns(slice(0, 3)).rows(rows)
+    matrix.parts[0][5] = np.nan
+    chosen.check_finite()
+    B = np.ones((1, len(rows)))
+    assert_allclose(chosen.combine(B), B @ array[rows, :3], rtol=1e-6)
+    assert np.all(np.isfinite(chosen @ np.ones((3, 1))))
 
 
 def test_side_by_side(pair):

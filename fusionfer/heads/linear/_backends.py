@@ -56,9 +56,11 @@ class _Mapped:
         F = np.empty((len(W), len(self.X)), dtype=W.dtype)
         for rows, parts in self.X.walk():
             end = 0
-            for part in parts:
+            for part, places in parts:
                 start, end = end, end + part.shape[1]
                 product = _thin(W[:, start:end], part.T)
+                if places is not None:
+                    product = product[:, places]
                 if start:
                     F[:, rows] += product
                 else:
