@@ -42,10 +42,7 @@ class Bins:
         codes = np.empty(X.shape[::-1], dtype=np.uint8) if out is None else out
 
         def write(j: int, column: np.ndarray) -> None:
-            order = np.argsort(column)
-            values = column[order]
-            _require_finite(values, j)
-            codes[j, order] = _runs(np.searchsorted(values, self.cuts[j]), len(values))
+            codes[j] = np.searchsorted(self.cuts[j], column, side="right")
 
         list(_by_column(X, write, threads=1))  # too little for threads
         return codes
@@ -102,22 +99,26 @@ def find_bins(
     n, d = X.shape
     shares = np.arange(1, max_bin) * (weight.sum() / max_bin)
     equal = np.all(weight == weight[0])
-    places = np.searchsorted(np.cumsum(weight), shares, side="right") if equal else None
+    places = np.searchsorted(np.cumsum(weight), shares, side="right")
     codes = np.empty((d, n), dtype=np.uint8) if out is None else out
 
     def cut(j: int, column: np.ndarray) -> np.ndarray:
-        order = np.argsort(column)
-        values = column[order]
+        # Values alone are sorted five times as fast as places; whose row is whose matters only to weights.
+        order = None if equal else np.argsort(column)
+        values = np.sort(column) if order is None else column[order]
         _require_finite(values, j)
         first = np.flatnonzero(values[1:] != values[:-1]) + 1  # where a new value begins
         if len(first) >= max_bin:
-            at = places if places is not None else np.searchsorted(np.cumsum(weight[order]), shares, side="right")
+            at = places
+            if order is not None:
+                at = np.searchsorted(np.cumsum(weight[order]), shares, side="right")
             begins = np.concatenate([[0], first])[np.searchsorted(first, at[at < n], side="right")]
             first = np.unique(begins[begins > 0])
         below, above = values[first - 1], values[first]
         middle = below * np.float32(0.5) + above * np.float32(0.5)
-        codes[j, order] = _runs(first, n)
-        return np.where(middle > below, middle, above)
+        cuts = np.where(middle > below, middle, above)
+        codes[j] = np.searchsorted(cuts, column, side="right")
+        return cuts
 
     return Bins(tuple(_by_column(X, cut, threads))), codes
 
@@ -155,8 +156,3 @@ def _column_groups(X: MappedMatrix, threads: int) -> Iterator[tuple[int, np.ndar
         for rows in row_pieces(group, _TURNED):
             columns[:, rows] = group.read(rows).T
         yield start, columns
-
-
-def _runs(begins: np.ndarray, n: int) -> np.ndarray:
-    """Return n codes, in runs: 0 up to the first of `begins`, 1 up to the second, and so on."""
-    return np.repeat(np.arange(len(begins) + 1, dtype=np.uint8), np.diff(begins, prepend=0, append=n))
