@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from .options import (
     splits_option,
     trust_option,
 )
-from .planning import planned
+from .planning import planned, runs_on_cpu
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 
@@ -126,7 +127,7 @@ def evaluate(
     ferplus = None if votes is None else read_ferplus(votes)
     networks = [model.suffix == _CHECKPOINT for model in models]
     if all(networks):
-        result, of, more = _networks(data, models, split, tta, labels, mapping, known, device, quiet)
+        result, of, more = _networks(data, models, split, tta, labels, mapping, known, device, memory, quiet)
     else:
         _refuse_mixtures(data, len(models), networks_only={"--tta": tta, "--labels": labels})
         result, of, more = _model(data, models[0], split, mapping, known, trust, memory, quiet)
@@ -205,16 +206,23 @@ def _networks(
     mapping: dict[str, str] | None,
     known: dict[str, Any],
     device: str,
+    memory: int | None,
     quiet: bool,
 ) -> tuple[Evaluation, str, dict[str, Any]]:
     """Score checkpoints on a data set; likewise."""
+    from fusionfer.costs import estimate_prediction
     from fusionfer.images import read_faces
+    from fusionfer.networks import read_checkpoint
     from fusionfer.reporting import Album
     from fusionfer.training import evaluate_networks
 
     faces = read_faces(data, labels=labels, classes=mapping)
-    with progress_bar(quiet) as progress:
-        found = evaluate_networks(faces, models, split, tta=tta, device=device, progress=progress, **known)
+    about = [read_checkpoint(model)[0] for model in models]
+    networks = [(one.network, one.preprocess.size) for one in about]
+    n = sum(split == "all" or one in split.split("+") for one in faces.splits)
+    cost = replace(estimate_prediction(n, networks, batch_size=64, on_cpu=runs_on_cpu(device)), what="evaluate")
+    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+        found = evaluate_networks(faces, models, split, tta=tta, device=device, progress=announce(progress), **known)
     names = ", ".join(model.name for model in models)
     album = Album.of(faces, faces.ids, faces.labels, faces.splits)
     return found.evaluation, f"networks {names}" if len(models) > 1 else f"network {names}", {"album": album}

@@ -246,6 +246,16 @@ def test_a_checkpoint_is_scored_like_a_model(cli, shared_faces, checkpoints, tmp
     assert found["notes"][-1].startswith("The networks have equal weights in the average: ")
 
 
+def test_checkpoints_say_what_they_take(cli, shared_faces, checkpoints):
+    """Networks are estimated before they run, and refused where --memory does not allow them."""
+    outcome = cli("evaluate", shared_faces, "--model", checkpoints[0])
+    assert outcome.code == 0, outcome.err
+    assert re.search(r"^fusionfer: evaluate: about \d+ MB of memory and .*\.$", outcome.err, re.M)
+    outcome = cli("evaluate", shared_faces, "--model", checkpoints[0], "--memory", "64M")
+    assert outcome.code == 1
+    assert re.search(r"evaluate would take about \d+ MB of memory \(.*\), and 64 MB are allowed", outcome.error)
+
+
 def test_what_models_and_checkpoints_do_not_share(cli, shared_faces, shared_cache, shared_model, checkpoints, tmp_path):
     """Mixtures, options of networks for a model of features, and a file in the place of a cache are wrong usage."""
     (tmp_path / "f.zip").write_bytes(b"")
