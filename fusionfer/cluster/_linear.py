@@ -19,7 +19,7 @@ from fusionfer.exceptions import unknown_name
 from fusionfer.heads.linear import LOSSES, LinearProblem, LinearSolution, SoftmaxProblem
 from fusionfer.heads.linear._descent import Outcome, follow
 from fusionfer.heads.linear._ridge import Ridge
-from fusionfer.heads.linear._solving import BATCH_BYTES, COARSE, Ridges, silent, split
+from fusionfer.heads.linear._solving import COARSE, in_batches, silent, split
 
 if TYPE_CHECKING:
     from fusionfer.cluster._matrix import ClusterMatrix
@@ -86,34 +86,15 @@ class LinearSolver:
         progress: Progress | None,
         options: dict[str, Any],
     ) -> list[LinearSolution]:
-        """Solve those of the same columns, and number of classes, together; as many as a worker should hold."""
-        gram, shares = ClusterGram(self.X), self.X.shares()
-        done = 0
-
-        def told(learners: int) -> None:
-            nonlocal done
-            done += learners
-            if progress is not None:
-                progress(done, sum(counts), "learners")
-
+        """Solve all problems over the rows of the workers."""
+        shares = self.X.shares()
         longest = max(rows.stop - rows.start if isinstance(rows, slice) else len(rows) for _, rows, _ in shares)
-        limit = max(1, BATCH_BYTES // (8 * longest))
-        batches: dict[Any, list[list[int]]] = {}
-        for i, problem in enumerate(problems):
-            alike = batches.setdefault((problem.columns.start, problem.columns.stop, problem.alike), [[]])
-            if alike[-1] and sum(counts[j] for j in alike[-1]) + counts[i] > limit:
-                alike.append([])
-            alike[-1].append(i)
-        found: dict[int, LinearSolution] = {}
-        for (start, stop, _), alike in batches.items():
-            ridges = Ridges(gram, slice(start, stop), bool(options["penalty"]))
-            for batch in alike:
-                job = _Batch(
-                    self.X.columns(slice(start, stop)), shares, [problems[i] for i in batch], [counts[i] for i in batch]
-                )
-                solved = solve(job, [ridges.of(problems[i]) for i in batch], told, **options)
-                found.update(zip(batch, solved, strict=True))
-        return [found[i] for i in range(len(problems))]
+
+        def batch(columns: slice, chosen: list[Any], size: list[int], ridges: list[Any], told: Any) -> Any:
+            return solve(_Batch(self.X.columns(columns), shares, chosen, size), ridges, told, **options)
+
+        penalized = bool(options["penalty"])
+        return in_batches(ClusterGram(self.X), longest, problems, counts, batch, progress, penalized)
 
 
 class _Batch:

@@ -224,8 +224,48 @@ def _in_batches(
     progress: Progress | None,
     options: dict[str, Any],
 ) -> list[LinearSolution]:
-    """Solve those of the same columns, and number of classes, together; as many as memory should hold."""
-    gram = Gram(X)
+    """Solve all problems over rows that are here."""
+
+    def solve(columns: slice, chosen: list[Any], size: list[int], ridges: list[Ridge], told: Any) -> Any:
+        stacks = [Stack(X[:, columns], chosen, size, backend)]
+        if X.dtype != np.float64:
+            stacks.append(Stack(X[:, columns], chosen, size, exact=True))
+        return solver(stacks, chosen, ridges, told, **options)
+
+    return in_batches(Gram(X), len(X), problems, counts, solve, progress, bool(options["penalty"]))
+
+
+def in_batches(
+    gram: Gram,
+    n: int,
+    problems: list[Any],
+    counts: list[int],
+    solve: Callable[[slice, list[Any], list[int], list[Ridge], Callable[[int], None]], list[LinearSolution]],
+    progress: Progress | None,
+    penalized: bool,
+) -> list[LinearSolution]:
+    """Solve those of the same columns, and number of classes, together; as many as memory should hold.
+
+    Parameters
+    ----------
+    gram : Gram
+        Of all columns.
+    n : int
+        Rows that are held in one place.
+    problems : list of LinearProblem or SoftmaxProblem
+    counts : list of int
+        Learners of each.
+    solve : callable
+        ``solve(columns, problems, counts, ridges, told)`` for some of them.
+    progress : callable or None
+    penalized : bool
+        Whether intercepts are penalised.
+
+    Returns
+    -------
+    list of LinearSolution
+        In the order of `problems`.
+    """
     done = 0
 
     def told(learners: int) -> None:
@@ -235,7 +275,7 @@ def _in_batches(
             progress(done, sum(counts), "learners")
 
     most = min(BATCH_BYTES, (asked_bytes() or BATCH_SHARE * BATCH_BYTES) // BATCH_SHARE)
-    limit = max(1, most // (8 * len(X)))
+    limit = max(1, most // (8 * n))
     batches: dict[Any, list[list[int]]] = {}
     for i, problem in enumerate(problems):
         alike = batches.setdefault((problem.columns.start, problem.columns.stop, problem.alike), [[]])
@@ -244,15 +284,11 @@ def _in_batches(
         alike[-1].append(i)
     found: dict[int, LinearSolution] = {}
     for (start, stop, _), alike in batches.items():
-        ridges = Ridges(gram, slice(start, stop), bool(options["penalty"]))
+        ridges = Ridges(gram, slice(start, stop), penalized)
         for batch in alike:
             chosen = [problems[i] for i in batch]
-            size = [counts[i] for i in batch]
-            stacks = [Stack(X[:, start:stop], chosen, size, backend)]
-            if X.dtype != np.float64:
-                stacks.append(Stack(X[:, start:stop], chosen, size, exact=True))
-            solved = solver(stacks, chosen, [ridges.of(p) for p in chosen], told, **options)
-            found.update(zip(batch, solved, strict=True))
+            given = slice(start, stop), chosen, [counts[i] for i in batch], [ridges.of(problem) for problem in chosen]
+            found.update(zip(batch, solve(*given, told), strict=True))
     return [found[i] for i in range(len(problems))]
 
 
@@ -319,6 +355,7 @@ def learners_of(problems: list[LinearProblem]) -> tuple[np.ndarray, list[np.ndar
 
 
 def split(problems: list[LinearProblem], parts: tuple[np.ndarray, ...]) -> list[LinearSolution]:
+    """What was found of the learners of all problems, one entry a learner, as one solution for each problem."""
     ends = np.cumsum([problem.Y.shape[1] for problem in problems])
     return [
         LinearSolution(*(part[end - p.Y.shape[1] : end] for part in parts))
