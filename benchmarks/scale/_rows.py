@@ -5,7 +5,7 @@
 The features are those of nobody: a few directions that tell seven classes apart, many that do not, and a rectifier, 512
 + 2,048 columns as of ResNet34 and ResNet50. They are written through the cache as extraction writes them, commit by
 commit. Every verb runs under RLIMIT_DATA, which the kernel enforces for all memory that no file backs; the peak of that
-memory is read from smaps_rollup, twice a second.
+memory is read from smaps_rollup, twice a second, or less often where that takes long.
 """
 
 from __future__ import annotations
@@ -153,8 +153,10 @@ def _run(name: str, n: int, arguments: list[object], limit: int) -> Stage:
         )  # fmt: skip
         peak = 0
         while process.poll() is None:
+            looked = time.monotonic()
             peak = max(peak, _anonymous(process.pid))
-            time.sleep(0.5)
+            # A look goes through all page tables, those of 10 GB of maps too, and holds the process meanwhile.
+            time.sleep(max(0.5, 50 * (time.monotonic() - looked)))
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         said.seek(0)
         text = said.read()
