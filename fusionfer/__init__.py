@@ -9,8 +9,11 @@ The rooms, in the order in which data flow through them:
 - ``fusionfer.extraction``: one pass over the images feeds every backbone (torch)
 - ``fusionfer.cache``: activations in HDF5, with proof of what they came from
 - ``fusionfer.fusion``: align by sample id, concatenate, scale blocks
+- ``fusionfer.matrices``: matrices that stay in their files
+- ``fusionfer.memory``, ``fusionfer.costs``: what memory may be used, and what a verb will take
 - ``fusionfer.features``: arrays with ids, labels, splits, groups, named blocks and provenance
 - ``fusionfer.heads``: classical classifiers in scikit-learn's grammar
+- ``fusionfer.cluster``: the workers of a Dask cluster, each with its rows
 - ``fusionfer.selection``: keeps the hybrid only if it beats both single backbones
 - ``fusionfer.fitting``, ``fusionfer.evaluation``, ``fusionfer.prediction``: one call per verb
 - ``fusionfer.export``: a model as one ONNX file
