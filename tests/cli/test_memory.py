@@ -52,7 +52,7 @@ COMMANDS = {
     "extract": EXTRACT,
     "report": ["report", "{model}", "--cache", "{cache}", "--data", "{faces}", "--out", "{out}/report"],
     "cache verify": ["cache", "verify", "{cache}"],
-    "fit with ecoc": ["fit", "{cache}", "--folds", "3", "--out", "{out}/fitted"],
+    "fit with ecoc": ["fit", "{cache}", "--folds", "3", "--overwrite", "--out", "{out}/fitted"],
     "evaluate": ["evaluate", "{cache}", "--model", "{model}"],
 }
 
