@@ -24,11 +24,10 @@ NOTICE = "<!-- Written by docs/make_reference.py (make docs); do not edit. -->\n
 
 #: The rooms in the order in which data flow through them.
 ROOMS = (
-    "images", "faces", "eda", "audit", "backbones", "networks", "extraction", "cache", "fusion", "matrices", "features",
-    "heads", "cluster", "selection", "fitting", "evaluation", "prediction", "live", "occlusion", "explanation", "export",
-    "training",
-    "ensembles", "metrics", "report", "persistence", "inspection", "maintenance", "protocols", "statistics", "claims",
-    "reporting", "demo", "memory", "costs", "exceptions",
+    "images", "faces", "eda", "audit", "backbones", "networks", "extraction", "cache", "fusion", "matrices",
+    "features", "heads", "cluster", "selection", "fitting", "evaluation", "prediction", "live", "occlusion",
+    "explanation", "export", "training", "ensembles", "metrics", "report", "persistence", "inspection",
+    "maintenance", "protocols", "statistics", "claims", "reporting", "demo", "memory", "costs", "exceptions",
 )  # fmt: skip
 
 
