@@ -16,7 +16,7 @@ from fusionfer.heads.boosting._size import plain_size, sliced_size
 from fusionfer.matrices import MappedMatrix
 from fusionfer.memory import PeakMemory, anonymous_bytes, memory_limit, parse_bytes
 
-__all__ = ["boosting", "generated_map"]
+__all__ = ["boosting", "generated_map", "main"]
 
 _PIECE = 1 << 14
 

@@ -5,7 +5,8 @@
 The features are those of nobody: a few directions that tell seven classes apart, many that do not, and a rectifier, 512
 + 2,048 columns as of ResNet34 and ResNet50. They are written through the cache as extraction writes them, commit by
 commit. Every verb runs under RLIMIT_DATA, which the kernel enforces for all memory that no file backs; the peak of that
-memory is read from smaps_rollup, twice a second, or less often where that takes long.
+memory is read from smaps_rollup, twice a second, or less often where that takes long. Single passes over the rows, and
+the bandwidths of memory and disk that they are compared with, are measured without a limit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import re
 import resource
 import subprocess
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.scale._passes import bandwidths, passes
 from fusionfer.cache import CacheFolder, RowTable
 from fusionfer.memory import parse_bytes
 
@@ -32,6 +33,7 @@ __all__ = ["main", "write_rows"]
 
 WIDTHS = {"resnet34": 512, "resnet50": 2048}
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+STAGES = ("write", "passes", "ecoc", "xgb-wn", "evaluate")
 _FACTORS = 64
 _PIECE = 1 << 13
 
@@ -57,7 +59,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where caches and models go, and stay; by default a temporary one")
     parser.add_argument("--folds", type=int, default=5, help="of the selections (%(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="of xgb-wn (%(default)s)")
-    parser.add_argument("--only", action="append", help="stages: write, ecoc, xgb-wn, evaluate; repeatable")
+    parser.add_argument("--only", action="append", choices=STAGES, help=f"stages: {', '.join(STAGES)}; repeatable")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="of ecoc, such as tol=0.01")
     parser.add_argument("--json", action="store_true", help="print JSON alone")
     options = parser.parse_args()
@@ -65,25 +67,24 @@ def main() -> None:
         folder = options.folder or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
         found = []
-        bandwidth = {"memory_gb_s": _memory_rate(), "disk_gb_s": _disk_rate(folder)}
+        bandwidth = bandwidths(folder)
         for n in options.rows or [10_000, 100_000, 1_000_000]:
             for stage in _stages(folder, n, options):
                 found.append(stage)
                 print(_line(stage), file=sys.stderr, flush=True)
         if options.json:
-            print(json.dumps({"bandwidth": bandwidth, "stages": [asdict(stage) for stage in found]}, indent=2))
+            print(json.dumps({"gb_s": bandwidth, "stages": [asdict(stage) for stage in found]}, indent=2))
             return
-        print(f"\nA copy in memory {bandwidth['memory_gb_s']:.1f} GB/s, the disk {bandwidth['disk_gb_s']:.2f} GB/s.\n")
-        print(
-            "| verb | rows | seconds | rows/s | processors | peak of anonymous memory |\n|---|---:|---:|---:|---:|---:|"
-        )
+        print(f"\nA copy in memory {bandwidth['memory']:.1f} GB/s, the disk {bandwidth['disk']:.2f} GB/s.\n")
+        print("| stage | rows | seconds | rows/s | processors | peak of anonymous memory | |")
+        print("|---|---:|---:|---:|---:|---:|---|")
         for stage in found:
             print(_line(stage))
 
 
 def _stages(folder: Path, n: int, options: argparse.Namespace) -> list[Stage]:
     cache = folder / f"rows-{n}"
-    wanted = options.only or ["write", "ecoc", "xgb-wn", "evaluate"]
+    wanted = options.only or STAGES
     fit = ["fit", cache, "--folds", options.folds, "--memory", options.memory, "--overwrite"]
     ecoc = [word for setting in options.settings for word in ("--set", setting)]
     commands = {
@@ -101,6 +102,10 @@ def _stages(folder: Path, n: int, options: argparse.Namespace) -> list[Stage]:
         begin, used = time.monotonic(), time.process_time()
         write_rows(cache, n)
         stages.append(Stage("write", n, time.monotonic() - begin, time.process_time() - used, 0, 0, ""))
+    if "passes" in wanted:
+        for name, (count, seconds) in passes(cache).items():
+            speed = f"{4 * sum(WIDTHS.values()) * count / seconds / 1e9:.2f} GB/s"
+            stages.append(Stage(name, count, seconds, 0.0, 0, 0, speed))
     limit = parse_bytes(options.memory)
     return stages + [_run(name, n, commands[name], limit) for name in commands if name in wanted]
 
@@ -179,36 +184,11 @@ def _anonymous(pid: int) -> int:
 
 
 def _line(stage: Stage) -> str:
-    peak = f"{stage.peak / 2**30:.2f} GB" if stage.peak else "not measured"
+    peak = f"{stage.peak / 2**30:.2f} GB" if stage.peak else ""
+    busy = f"{stage.processor / stage.seconds:.1f}" if stage.processor else ""
     failed = f" (exit code {stage.code})" if stage.code else ""
+    estimate = re.search(r"about .* of memory and .*", stage.said)
     return (
         f"| {stage.name}{failed} | {stage.rows:,} | {stage.seconds:,.1f} | {stage.rows / stage.seconds:,.0f} | "
-        f"{stage.processor / stage.seconds:.1f} | {peak} |"
+        f"{busy} | {peak} | {f'said: {estimate[0]}' if estimate else stage.said.strip() if not stage.peak else ''} |"
     )
-
-
-def _memory_rate() -> float:
-    """Bytes that a copy moves, read and written, in GB a second."""
-    source = np.ones(1 << 27, dtype=np.float32)
-    target = np.empty_like(source)
-    np.copyto(target, source)
-    begin = time.monotonic()
-    for _ in range(3):
-        np.copyto(target, source)
-    return 3 * 2 * source.nbytes / (time.monotonic() - begin) / 1e9
-
-
-def _disk_rate(folder: Path, size: int = 1 << 30) -> float:
-    """Bytes that are read one after the other from a file which is not in the page cache, in GB a second."""
-    piece = os.urandom(1 << 24)
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
-        for _ in range(size >> 24):
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        begin = time.monotonic()
-        with open(file.name, "rb", buffering=0) as reader:
-            while reader.read(1 << 24):
-                pass
-        return size / (time.monotonic() - begin) / 1e9
