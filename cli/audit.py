@@ -137,11 +137,11 @@ def audit(
         click.echo(f"fusionfer: {note}", err=True)
     with memory_limit(memory):
         questions = read_questions(faces, **asked)
-    cost = estimate_audit(
-        len(faces), pixels_of(faces), near=near, faces=detector is not None, noise=questions.estimate(),
-        limit=memory or planned_bytes(),
-    )  # fmt: skip
-    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+        cost = estimate_audit(
+            len(faces), pixels_of(faces), near=near, faces=detector is not None, noise=questions.estimate(),
+            limit=planned_bytes(),
+        )  # fmt: skip
+    with planned(cost, memory, quiet) as announce, progress_bar(quiet) as progress:
         progress = announce(progress)
         found = find(faces, progress=progress, near=near, detector=detector)
         labelled = judge_labels(faces, found, questions, seed=seed, progress=progress)

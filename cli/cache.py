@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .options import json_option, lock_option, max_pixels_option, memory_option, quiet_option, wait_option
-from .planning import planned, stored_in
+from .planning import pixels_of, planned, stored_in
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_json, print_table
@@ -138,8 +138,9 @@ def repair(
         max_pixels=max_pixels,
     )
     found = stored_in([cache])
-    cost = estimate_repair(found.bytes, found.rows, [block.partition(":")[0] for block in found.blocks])
-    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress, stopping() as stop:
+    backbones = [block.partition(":")[0] for block in found.blocks]
+    cost = estimate_repair(found.bytes, found.rows, backbones, pixels=pixels_of(faces))
+    with planned(cost, memory, quiet) as announce, progress_bar(quiet) as progress, stopping() as stop:
         mended = repair(
             cache, faces, weights=_by_backbone(weights), device=device, wait=wait, lock=lock,
             progress=announce(progress), stop=stop,
@@ -214,7 +215,7 @@ def merge(shards: tuple[Path, ...], out: Path, memory: int | None, wait: float, 
 
     found = [stored_in([shard]) for shard in shards]
     cost = estimate_merging(sum(one.bytes for one in found), sum(one.rows for one in found))
-    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+    with planned(cost, memory, quiet) as announce, progress_bar(quiet) as progress:
         merged = merge(shards, out, wait=wait, lock=lock, progress=announce(progress))
     print_table(
         ["file", "what happened"],
@@ -234,9 +235,13 @@ def merge(shards: tuple[Path, ...], out: Path, memory: int | None, wait: float, 
     help="Also files of an older release, where a newer one holds the same rows by the same weights. Models that were "
     "fitted to the older features need the older file to be fitted or evaluated again.",
 )
+@memory_option
 @wait_option
 @lock_option
-def prune(folder: Path, yes: bool, dry_run: bool, superseded: bool, wait: float, lock: bool) -> int:
+@quiet_option
+def prune(
+    folder: Path, yes: bool, dry_run: bool, superseded: bool, memory: int | None, wait: float, lock: bool, quiet: bool
+) -> int:
     """Remove what nothing refers to, after asking.
 
     That is: what kills left, unfinished files whose rows are all in a finished one, second copies, and shards that
@@ -246,6 +251,7 @@ def prune(folder: Path, yes: bool, dry_run: bool, superseded: bool, wait: float,
     Example:
       fusionfer cache prune features_cache/fer2013 --dry-run
     """
+    from fusionfer.costs import estimate_verifying
     from fusionfer.maintenance import prune
 
     def show(found: list[Any]) -> None:
@@ -256,7 +262,10 @@ def prune(folder: Path, yes: bool, dry_run: bool, superseded: bool, wait: float,
         show(found)
         return yes or _asked(len(found))
 
-    found = prune(folder, superseded=superseded, confirm=None if dry_run else confirm, wait=wait, lock=lock)
+    stored = stored_in([folder])  # all checksums are compared before anything counts as a copy
+    cost = replace(estimate_verifying(stored.bytes, stored.rows), what="cache prune")
+    with planned(cost, memory, quiet or not stored.bytes):
+        found = prune(folder, superseded=superseded, confirm=None if dry_run else confirm, wait=wait, lock=lock)
     if dry_run and found:
         show(found)
         click.echo(f"Would remove {len(found)} files.")

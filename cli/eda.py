@@ -63,7 +63,7 @@ def eda(
     shown = samples * len(faces.classes)
     drawn = out is not None or figure is not None
     cost = estimate_eda(len(faces), pixels_of(faces), samples=shown, figures=drawn)
-    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+    with planned(cost, memory, quiet) as announce, progress_bar(quiet) as progress:
         found = look(faces, samples=samples, seed=seed, progress=announce(progress))
     for sample, reason in found.unreadable[:_LISTED]:
         click.echo(f"fusionfer: cannot read {sample}: {reason}", err=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,13 @@ from .options import (
     splits_option,
     trust_option,
 )
-from .planning import planned, runs_on_cpu
+from .planning import VIEWS, is_grey, pixels_of, planned, refuse_tables, runs_on_cpu
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 
 if TYPE_CHECKING:
     from fusionfer.evaluation import Evaluation
+    from fusionfer.memory import Estimate
 
 _CHECKPOINT = ".safetensors"
 
@@ -185,15 +185,15 @@ def _model(
     from fusionfer.memory import memory_limit
     from fusionfer.persistence import load_model
 
+    refuse_tables("evaluate", cache, memory)
     loaded = load_model(model, trust=trust)
     with memory_limit(memory):
         features = read_for_model(cache, loaded)
-    cost = estimate_evaluation(features, loaded, features.count(split))
+    shown = features if known["splits"] is None else features.resplit(known["splits"])  # what the model is scored on
+    cost = estimate_evaluation(features, loaded, shown.count(split))
     with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
         result = evaluate(features, loaded, split, classes=mapping, progress=announce(progress), **known)
-    if known["splits"] is not None:
-        features = features.resplit(known["splits"])  # for the report: evaluate wants them as they are
-    more = {"model": loaded, "features": features, "cache": str(cache)}
+    more = {"model": loaded, "features": shown, "cache": str(cache)}
     return result, f"features {', '.join(loaded.blocks)}", more
 
 
@@ -210,7 +210,6 @@ def _networks(
     quiet: bool,
 ) -> tuple[Evaluation, str, dict[str, Any]]:
     """Score checkpoints on a data set; likewise."""
-    from fusionfer.costs import estimate_prediction
     from fusionfer.images import read_faces
     from fusionfer.networks import read_checkpoint
     from fusionfer.reporting import Album
@@ -218,14 +217,38 @@ def _networks(
 
     faces = read_faces(data, labels=labels, classes=mapping)
     about = [read_checkpoint(model)[0] for model in models]
-    networks = [(one.network, one.preprocess.size) for one in about]
-    n = sum(split == "all" or one in split.split("+") for one in faces.splits)
-    cost = replace(estimate_prediction(n, networks, batch_size=64, on_cpu=runs_on_cpu(device)), what="evaluate")
+    shown = faces if known["splits"] is None else known["splits"].apply(faces)
+    cost = _cost_of_networks(shown, about, split, tta, device, memory)
     with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
         found = evaluate_networks(faces, models, split, tta=tta, device=device, progress=announce(progress), **known)
     names = ", ".join(model.name for model in models)
     album = Album.of(faces, faces.ids, faces.labels, faces.splits)
     return found.evaluation, f"networks {names}" if len(models) > 1 else f"network {names}", {"album": album}
+
+
+def _cost_of_networks(
+    faces: Any, about: list[Any], split: str, tta: str | None, device: str, memory: int | None
+) -> Estimate:
+    """What checkpoints will take for the labelled faces of the split, and for those that weights are found on."""
+    import numpy as np
+
+    from fusionfer.costs import estimate_scoring
+
+    labelled = faces.labels != ""
+    scored = labelled & (np.ones(len(faces), dtype=bool) if split == "all" else np.isin(faces.splits, split.split("+")))
+    tuned = labelled & ~scored & (faces.splits == "validation") & (len(about) > 1)
+    return estimate_scoring(
+        int(scored.sum()),
+        int(tuned.sum()),
+        [(one.network, int(one.recipe.get("crop") or one.preprocess.size)) for one in about],
+        sizes=[one.preprocess.size for one in about],
+        views=[VIEWS.get(str(tta or one.recipe.get("tta", "none")), 1) for one in about],
+        channels=1 if is_grey(faces) else 3,
+        pixels=pixels_of(faces),
+        rows=len(faces),
+        limit=memory,
+        on_cpu=runs_on_cpu(device),
+    )
 
 
 def _refuse_mixtures(data: Path, n: int, networks_only: dict[str, object]) -> None:

@@ -22,7 +22,7 @@ from .options import (
     seed_option,
     trust_option,
 )
-from .planning import networks_of, planned, runs_on_cpu, size_of
+from .planning import networks_of, pixels_of, planned, runs_on_cpu, size_of
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 from .wording import as_options
@@ -209,6 +209,7 @@ def explain(
         for name in find_photographs(faces)[:1]:
             text = f"In {name} a face fills less than a third of the picture; --faces align cuts faces out."
             click.echo(f"fusionfer: {text}", err=True)
+    pixels = pixels_of(faces)  # as they are decoded, before faces are cut out of them
     with progress_bar(quiet) as progress:
         faces = prepare_faces(faces, ways[0], several=several, on_error="skip", progress=progress)
     if per_class is None:
@@ -224,7 +225,7 @@ def explain(
     common: dict[str, Any] = {"settings": Settings(window, stride, fill, effort, seed), "batch_size": together}
     cost = estimate_explaining(
         len(faces), 1 + round(effort * windows), [one for model in loaded for one in networks_of(model)],
-        batch_size=together, head=sum(map(size_of, models)), on_cpu=runs_on_cpu(device),
+        batch_size=together, head=sum(map(size_of, models)), pixels=pixels, on_cpu=runs_on_cpu(device),
     )  # fmt: skip
     planning = planned(cost, memory, quiet, later=True)
     with ExitStack() as stack, planning as announce, progress_bar(quiet) as progress:

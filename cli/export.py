@@ -82,7 +82,7 @@ def export(
         faces = found.take([i * len(found) // n for i in range(n)])
     compared = 28 if faces is None else len(faces)
     cost = estimate_exporting(networks_of(loaded), checks=compared, head=size_of(model))
-    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+    with planned(cost, memory, quiet) as announce, progress_bar(quiet) as progress:
         result = export_onnx(loaded, onnx, weights=weights, faces=faces, progress=announce(progress))
     if as_json:
         print_json(result.to_dict())

@@ -24,7 +24,7 @@ from .options import (
     splits_option,
     wait_option,
 )
-from .planning import planned, runs_on_cpu
+from .planning import pixels_of, planned, runs_on_cpu
 from .progress import progress_bar
 from .sharding import one_of_several, print_next_step
 from .stopping import stopping
@@ -209,6 +209,7 @@ def extract(
     )
     if wanted is not None:
         faces = wanted.apply(faces)
+    pixels = pixels_of(faces)  # as they are decoded, before faces are cut out of them
     if preparation.changes:
         with progress_bar(quiet) as progress:
             faces = prepare_faces(faces, preparation, several=several, on_error=on_error, progress=progress)
@@ -222,7 +223,7 @@ def extract(
     for note in faces.notes if team is None or team.first else ():
         click.echo(f"fusionfer: {note}", err=True)
     folder = cache or Path("features_cache") / name_of(data, labels)
-    cost, said = _plan(faces, backbones, size, batch_size, device, memory, folder)
+    cost, said = _plan(faces, backbones, size, batch_size, device, memory, folder, pixels=pixels, team=team)
     silent = quiet or (team is not None and not team.first)
     with planned(cost, memory, silent, **said) as announce, progress_bar(quiet) as progress, stopping() as stop:
         report = (extract_to_cache if team is None else team.extract)(
@@ -275,7 +276,7 @@ def extract(
 
 def _plan(
     faces: Any, backbones: tuple[str, ...], size: int | None, batch_size: int | str, device: str, memory: int | None,
-    folder: Path,
+    folder: Path, *, pixels: int, team: Team | None,
 ) -> tuple[Estimate, dict[str, Any]]:  # fmt: skip
     """What extraction will take, and what is to be said with it."""
     from fusionfer.backbones import get_backbone
@@ -284,11 +285,16 @@ def _plan(
 
     networks = [(name, size or get_backbone(name).preprocess.size) for name in backbones]
     together = BATCH_SIZE if batch_size == "auto" else int(batch_size)
-    cost = estimate_extraction(len(faces), networks, batch_size=together, on_cpu=runs_on_cpu(device))
+    n = len(faces)
+    options: dict[str, Any] = {"pixels": pixels, "rows": len(faces), "on_cpu": runs_on_cpu(device)}
+    if team is not None:  # its own part, with its part of the cores
+        mine = team.rank.shard.slice(n, together)
+        n, options["threads"] = mine.stop - mine.start, team.rank.threads()
+    cost = estimate_extraction(n, networks, batch_size=together, **options)
     remedy = ""
     if memory is not None and cost.bytes > memory:
         # Never smaller batches unasked: they decide bits, and a cache goes on with its own.
-        fits = fitting_batch(len(faces), networks, memory, batch_size=together)
+        fits = fitting_batch(n, networks, memory, batch_size=together, **options)
         remedy = f"--batch-size {fits} would fit." if fits else "Take one backbone at a time, or allow more."
     there = "What is there already takes no time." if folder.is_dir() and any(folder.glob("*.h5*")) else ""
     return cost, {"remedy": remedy, "note": there, "later": True}

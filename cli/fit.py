@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import cache_argument, json_option, memory_option, quiet_option, seed_option, splits_option
-from .planning import planned
+from .planning import planned, refuse_tables
 from .progress import progress_bar
 from .settings import Setting, params_of_heads, set_option
 from .tables import print_json, print_report_table
@@ -176,6 +176,7 @@ def fit(
         msg = f"{out} exists. Give another --out, or --overwrite to replace it."
         raise ModelError(msg)
     params = params_of_heads(settings, heads)
+    refuse_tables("fit", cache, memory)
     click.get_current_context().with_resource(memory_limit(memory))
     features = _read(cache, _block_names(specs), dask)
     if split_file is not None:
@@ -201,9 +202,9 @@ def fit(
         "test": test,
         "n_jobs": jobs or -1,
     }
-    cost = estimate_fit(features, heads, **options)
+    cost = estimate_fit(features, heads, local=dask == "local", **options)
     remedy = "Allow more with --memory, or take fewer blocks (--features), fewer folds, or another head."
-    with planned(cost, memory, quiet, remedy=remedy, later=True) as announce, progress_bar(quiet) as progress:
+    with planned(cost, memory, quiet, remedy=remedy) as announce, progress_bar(quiet) as progress:
         result = fit_heads(
             features,
             heads,

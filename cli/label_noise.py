@@ -39,7 +39,7 @@ class Questions:
     sheet: Path | None
 
     def estimate(self) -> Estimate | None:
-        """What it takes to look for labels that features contradict; None where nobody asks for it."""
+        """What it takes to look for labels that features contradict, under the limit that is set; None if not asked."""
         from fusionfer.costs import estimate_noise
 
         if self.features is None:

@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from .options import device_option, given, json_option, max_pixels_option, model_option, quiet_option, trust_option
+from .options import (
+    device_option,
+    given,
+    json_option,
+    max_pixels_option,
+    memory_option,
+    model_option,
+    quiet_option,
+    trust_option,
+)
+from .planning import networks_of, planned, runs_on_cpu, size_of
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_json
@@ -105,6 +115,7 @@ from .wording import as_options
 )
 @device_option
 @max_pixels_option
+@memory_option
 @trust_option
 @json_option
 @quiet_option
@@ -115,6 +126,7 @@ def live(
     images: Path | None,
     output: Path | None,
     table: Path | None,
+    memory: int | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -151,6 +163,7 @@ def live(
         if path is not None and path.exists() and not options["overwrite"]:
             msg = f"{path} exists. Give another {option}, or --overwrite to replace it."
             raise DataError(msg)
+    from fusionfer.costs import estimate_live
     from fusionfer.live import CameraSource, ImagesSource, VideoSource, live, prepare_for
     from fusionfer.persistence import load_model
     from fusionfer.prediction import Classifier
@@ -168,18 +181,21 @@ def live(
     else:
         source = ImagesSource(images or "", rate=options["rate"] or 25.0, max_pixels=options["max_pixels"])
     window = options["window"] if options["window"] is not None else output is None and table is None
-    # One face a frame, and the other core finds faces: more pictures at once, or more threads, would only wait.
-    classifier = Classifier(
-        loaded, weights=options["weights"], device=options["device"], engine=options["engine"], batch_size=1, threads=1
-    )
-    with classifier, stopping() as stop:
-        with progress_bar(quiet) as progress:
-            report = live(
-                source, classifier, preparation, every=options["every"], classify_every=options["classify_every"],
-                smooth=options["smooth"], keep=options["keep"], output=output, csv=table,
-                overwrite=options["overwrite"], window=window, max_seconds=options["max_seconds"], stop=stop,
-                progress=progress,
+    cost = estimate_live(networks_of(loaded), head=size_of(model), on_cpu=runs_on_cpu(options["device"]))
+    with stopping() as stop:
+        with planned(cost, memory, quiet), progress_bar(quiet) as progress:
+            # One face a frame, and the other core finds faces: more at once, or more threads, would only wait.
+            classifier = Classifier(
+                loaded, weights=options["weights"], device=options["device"], engine=options["engine"], batch_size=1,
+                threads=1,
             )  # fmt: skip
+            with classifier:
+                report = live(
+                    source, classifier, preparation, every=options["every"], classify_every=options["classify_every"],
+                    smooth=options["smooth"], keep=options["keep"], output=output, csv=table,
+                    overwrite=options["overwrite"], window=window, max_seconds=options["max_seconds"], stop=stop,
+                    progress=progress,
+                )  # fmt: skip
         _say(report, quiet)
         if as_json:
             print_json(report.to_dict())

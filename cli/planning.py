@@ -12,7 +12,24 @@ import click
 
 from fusionfer.memory import Estimate, PeakMemory, available_bytes, memory_limit, size
 
-__all__ = ["Announce", "Stored", "networks_of", "pixels_of", "planned", "runs_on_cpu", "size_of", "stored_in"]
+__all__ = [
+    "VIEWS",
+    "Announce",
+    "Stored",
+    "is_grey",
+    "networks_of",
+    "pixels_of",
+    "planned",
+    "refuse_tables",
+    "runs_on_cpu",
+    "size_of",
+    "stored_in",
+]
+
+#: Test-time augmentations, and how many views of a picture each shows the network.
+VIEWS = {"none": 1, "flip": 2, "ten-crop": 10}
+
+_TABLES = 300  # bytes at least of a row's id, label, split, group and digest, once they are read
 
 Progress = Callable[[int, int, str], None]
 Announce = Callable[[Progress | None], Progress | None]
@@ -36,7 +53,8 @@ def planned(
         A sentence that belongs to the estimate.
     later : bool
         Say it when the step first tells of its progress, not at once: where its arguments are checked only then, a
-        command that is refused says nothing but why.
+        command that is refused says nothing but why. For steps that tell of it right after that; one that is done
+        without a word says it at its end.
 
     Yields
     ------
@@ -72,9 +90,11 @@ def planned(
     with memory_limit(memory):
         if memory is None:
             yield announce
+            say()
             return
         with PeakMemory() as peak:
             yield announce
+    say()
     if peak.bytes > memory:
         click.echo(
             f"fusionfer: {estimate.what} took {size(peak.bytes)} of memory, more than --memory allows: the "
@@ -94,14 +114,24 @@ def _sentence(estimate: Estimate, memory: int | None) -> str:
 
 def pixels_of(faces: Any, looks: int = 3) -> int:
     """How many pixels the pictures of a set have: the most of a few of them; those of FER-2013 if none can be read."""
+    return max((shape[0] * shape[1] for shape in _shapes(faces, looks)), default=48 * 48)
+
+
+def is_grey(faces: Any, looks: int = 3) -> bool:
+    """Whether the pictures of a set have one channel, as far as a few of them tell."""
+    shapes = _shapes(faces, looks)
+    return bool(shapes) and all(len(shape) == 2 for shape in shapes)
+
+
+def _shapes(faces: Any, looks: int) -> list[tuple[int, ...]]:
+    """Shapes of a few pictures, from first to last; those that cannot be read are left out."""
     from fusionfer.exceptions import ImageError
 
     found = []
     for k in range(min(looks, len(faces))):
         with contextlib.suppress(ImageError):
-            pixels, _ = faces.load(k * (len(faces) - 1) // max(looks - 1, 1))
-            found.append(pixels.shape[0] * pixels.shape[1])
-    return max(found, default=48 * 48)
+            found.append(faces.load(k * (len(faces) - 1) // max(looks - 1, 1))[0].shape)
+    return found
 
 
 @dataclass(frozen=True)
@@ -129,6 +159,19 @@ def stored_in(paths: Sequence[Path]) -> Stored:
         sum(one.bytes for one in entries), max((one.rows for one in entries), default=0), sum(finished.values()),
         tuple(finished),
     )  # fmt: skip
+
+
+def refuse_tables(what: str, cache: Path, memory: int | None) -> None:
+    """Refuse a step before it reads a cache whose tables of rows alone are more than --memory allows.
+
+    Raises
+    ------
+    MemoryLimitError
+        With the figure, which is the least that it would take.
+    """
+    if memory is None:
+        return
+    Estimate.of(what, [("tables of rows alone", _TABLES * stored_in([cache]).rows)], float("nan")).require(memory)
 
 
 def networks_of(model: Any) -> list[tuple[str, int]]:

@@ -19,7 +19,7 @@ from .options import (
     refuse_idle_faces,
     trust_option,
 )
-from .planning import networks_of, planned, runs_on_cpu, size_of
+from .planning import networks_of, pixels_of, planned, runs_on_cpu, size_of
 from .progress import progress_bar
 from .tables import print_json, print_table
 from .wording import as_options
@@ -102,7 +102,7 @@ def predict(
             click.echo(f"fusionfer: {text}", err=True)
     cost = estimate_prediction(
         len(faces), networks_of(loaded), batch_size=batch_size, columns=loaded.n_columns, head=size_of(model),
-        on_cpu=runs_on_cpu(device),
+        pixels=pixels_of(faces), on_cpu=runs_on_cpu(device),
     )  # fmt: skip
     with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
         result = predict(

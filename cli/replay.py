@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from .options import device_option, json_option, memory_option, name_of, quiet_option, seed_option
-from .planning import planned, runs_on_cpu
+from .planning import pixels_of, planned, runs_on_cpu
 from .progress import progress_bar
 from .tables import print_json, print_report_table
 
 _STEPS = 4  # causes that are switched off beside a protocol, usually
 _USUAL_SIDE = 224  # where protocol and recipe leave it to the network
+_USUAL_COLUMNS = 2048  # of a level whose length only the network knows
 
 
 @click.command()
@@ -120,7 +121,7 @@ def replay(
     if size is not None:
         of_protocol["features.size"] = size
     name = f"{name_of(data)}-{Path(protocol).stem if protocol.endswith('.toml') else protocol.replace('/', '-')}"
-    cost = _cost(protocol, data, of_protocol, of_recipe, beside, limit, repeats, device)
+    cost = _cost(protocol, data, of_protocol, of_recipe, beside, limit, repeats, device, memory)
     note = "Features and networks that are there already take no time."
     with planned(cost, memory, quiet, note=note, later=True) as announce, progress_bar(quiet) as progress:
         found = run(
@@ -152,11 +153,12 @@ def replay(
 
 def _cost(
     protocol: str, data: Path, of_protocol: dict[str, Any], of_recipe: dict[str, Any], beside: str | None,
-    limit: int | None, repeats: int, device: str,
+    limit: int | None, repeats: int, device: str, memory: int | None,
 ) -> Any:  # fmt: skip
     """What the replay will take; data that cannot be read are refused by the replay itself."""
     from contextlib import suppress
 
+    from fusionfer.backbones import get_backbone
     from fusionfer.costs import estimate_replay
     from fusionfer.exceptions import FusionferError
     from fusionfer.images import read_faces
@@ -165,9 +167,10 @@ def _cost(
 
     asked = change_protocol(read_protocol(protocol), of_protocol)
     recipe = read_recipe(asked.network.recipe, **of_recipe) if asked.network.recipe else None
-    n = 0
+    n, pixels = 0, 0
     with suppress(FusionferError, OSError):
-        n = len(read_faces(data, on_error="skip"))
+        faces = read_faces(data, on_error="skip")
+        n, pixels = len(faces), pixels_of(faces)
     n = n if limit is None else min(n, limit)
     if asked.augmentation.when != "never":
         n *= 1 + asked.augmentation.copies
@@ -177,7 +180,12 @@ def _cost(
     if recipe is not None:
         named = asked.network.networks or recipe.networks
         networks = [(name, recipe.crop or recipe.size or _USUAL_SIDE) for name in named]
-    return estimate_replay(n, networks, runs=runs, recipe=recipe, on_cpu=runs_on_cpu(device))
+    level = asked.features.level
+    columns = sum(get_backbone(name).level(level).dim or _USUAL_COLUMNS for name in asked.features.backbones)
+    return estimate_replay(
+        n, networks, runs=runs, recipe=recipe, columns=columns, pixels=pixels, limit=memory,
+        on_cpu=runs_on_cpu(device),
+    )  # fmt: skip
 
 
 def _sort(changes: tuple[str, ...], as_value: Any) -> tuple[dict[str, Any], dict[str, Any]]:

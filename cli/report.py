@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -11,6 +12,8 @@ import click
 from .options import memory_option, quiet_option, splits_option, trust_option
 from .planning import planned, stored_in
 from .progress import progress_bar
+
+CACHE = "cache"  # in the folder of fusionfer demo: scored where no --cache is named
 
 
 @click.command()
@@ -64,13 +67,19 @@ def report(
       fusionfer report replays/fer2013-singh-mandloi-2025
     """
     from fusionfer.costs import estimate_report
-    from fusionfer.images import read_split_file
+    from fusionfer.exceptions import FusionferError
+    from fusionfer.images import read_faces, read_split_file
     from fusionfer.memory import planned_bytes
     from fusionfer.reporting import report_run
 
-    found = stored_in([] if cache is None else [cache])
-    cost = estimate_report(found.rows, found.columns, limit=memory or planned_bytes(), pictures=data is not None)
-    with planned(cost, memory, quiet, later=True) as announce, progress_bar(quiet) as progress:
+    scored = cache if cache is not None or not (run / CACHE).is_dir() else run / CACHE
+    found = stored_in([] if scored is None else [scored])
+    rows = found.rows
+    if data is not None and scored is None:
+        with suppress(FusionferError, OSError):  # which the report itself will tell
+            rows = len(read_faces(data, on_error="skip"))
+    cost = estimate_report(rows, found.columns, limit=memory or planned_bytes(), pictures=data is not None)
+    with planned(cost, memory, quiet) as announce, progress_bar(quiet) as progress:
         page = report_run(
             run,
             out,

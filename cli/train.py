@@ -18,14 +18,13 @@ from .options import (
     seed_option,
     splits_option,
 )
-from .planning import planned, runs_on_cpu
+from .planning import VIEWS, is_grey, pixels_of, planned, runs_on_cpu
 from .progress import progress_bar
 from .stopping import stopping
 from .tables import print_json, print_report_table
 
 _SPLITS = ("train", "validation", "test")
 _USUAL_SIDE = 224  # where the recipe leaves it to the network
-_VIEWS = {"none": 1, "flip": 2, "ten-crop": 10}
 
 
 @click.command()
@@ -159,7 +158,7 @@ def train(
     for note in faces.notes:
         click.echo(f"fusionfer: {note}", err=True)
     name = name_of(data, labels) + ("" if soft is None else f"-{targets}")
-    cost = _cost(faces, networks, optimizers, chosen, score, device)
+    cost = _cost(faces, networks, optimizers, chosen, score, device, memory)
     planning = planned(cost, memory, quiet, note="Finished epochs are not trained again.", later=True)
     with planning as announce, progress_bar(quiet) as progress, stopping() as stop:
         result = train_networks(
@@ -208,8 +207,9 @@ def train(
 
 
 def _cost(
-    faces: Any, networks: tuple[str, ...], optimizers: tuple[str, ...], recipe: Any, score: str, device: str
-) -> Any:
+    faces: Any, networks: tuple[str, ...], optimizers: tuple[str, ...], recipe: Any, score: str, device: str,
+    memory: int | None,
+) -> Any:  # fmt: skip
     """What the training will take; of stopping early nobody knows before."""
     import numpy as np
 
@@ -218,18 +218,19 @@ def _cost(
     labelled = {which: int(np.sum((faces.splits == which) & (faces.labels != ""))) for which in _SPLITS}
     judged = labelled["validation"] or labelled["train"] * recipe.holdout // 100
     side = recipe.size or _USUAL_SIDE
-    grey = bool(len(faces)) and faces.load(0)[0].ndim == 2
     return estimate_training(
         labelled["train"] - (0 if labelled["validation"] else judged),
-        judged + (labelled["test"] if score == "test" else 0),
+        (judged, labelled["test"] if score == "test" else 0),
         [(name, recipe.crop or side) for name in networks or recipe.networks],
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         size=side,
         optimizers=len(optimizers or recipe.optimizers),
         small_stem=recipe.stem == "small",
-        views=_VIEWS[recipe.tta],
-        channels=1 if grey else 3,
+        views=VIEWS[recipe.tta],
+        channels=1 if is_grey(faces) else 3,
+        pixels=pixels_of(faces),
+        limit=memory,
         on_cpu=runs_on_cpu(device),
     )
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from fusionfer.cache import CacheFolder, block_name, key8, read_feature_file
+from fusionfer.costs import slowness, summed
 from fusionfer.exceptions import DataError
 from fusionfer.features import Features
 from fusionfer.fusion import is_among
 from fusionfer.images import SplitFile, map_classes
-from fusionfer.matrices import is_mapped, read_rows, row_pieces
+from fusionfer.matrices import is_mapped, is_read_here, read_rows, row_pieces
 from fusionfer.memory import Estimate, anonymous_bytes
 from fusionfer.metrics import Scores, score
 from fusionfer.persistence import Model
@@ -155,9 +156,9 @@ def _said_by(
     told = progress or (lambda done, total, what: None)
     told(0, len(X), "scored rows")
     labels, proba = [], []
-    pieces = row_pieces(X) if is_mapped(X) and not hasattr(X, "solver") else [slice(0, len(X))]
-    for rows in pieces:
-        piece = read_rows(X, rows) if is_mapped(X) and not hasattr(X, "solver") else X
+    elsewhere = is_mapped(X) and not is_read_here(X)  # on workers, who go through it in pieces of their own
+    for rows in [slice(0, len(X))] if elsewhere else row_pieces(X):
+        piece = X if elsewhere else read_rows(X, rows)
         labels.append(np.asarray(model.predict(piece)).astype(np.str_))
         if asked:
             proba.append(model.predict_proba(piece))
@@ -181,15 +182,19 @@ def estimate_evaluation(features: Features, model: Any, n: int) -> Estimate:
     Estimate
     """
     width = sum(block["dim"] for block in model.blocks.values())
-    copied = 0 if is_mapped(features.X) else 4 * n * width * (2 if len(features.blocks) > 1 else 1)
+    # Rows of a split are copied, then those with a label, then blocks side by side; scaled they are piece by piece.
+    chosen = int(n < len(features)) + int(np.any(features.y == ""))
+    joined = width if len(model.blocks) > 1 and list(model.blocks) != list(features.blocks) else 0
+    copied = 0 if is_mapped(features.X) else 4 * n * (chosen * features.X.shape[1] + joined)
     parts = {
         "rows and what is loaded": anonymous_bytes() + _LIBRARIES,
-        "scaled rows": copied,
+        "copies of rows": copied,
         "pieces of rows": _PIECES,
         "tables of rows": n * (600 + 40 * len(model.classes)),
     }
-    seconds = 3.0 * n * width / 1e9 + n * 6e-6
-    return Estimate("evaluate", sum(parts.values()), seconds, tuple(sorted(parts.items(), key=lambda part: -part[1])))
+    # Checksums of all rows, and tables of them, take longer than the scores of a split.
+    seconds = slowness() * (3.0 + len(features) * (1e-5 + 1.2e-8 * features.X.shape[1]))
+    return summed("evaluate", parts.items(), seconds, known=anonymous_bytes())
 
 
 def assess(

@@ -87,8 +87,8 @@ class MemoryLimitError(FusionferError, MemoryError):
     """A step would take more memory than it may; it was not begun."""
 
 
-class NonFiniteFeaturesError(FusionferError, FloatingPointError):
-    """A network returned NaN or infinity; no such row is stored."""
+class NonFiniteFeaturesError(FusionferError, FloatingPointError, ValueError):
+    """Features hold NaN or infinity: a network returned them, and no such row is stored; or a matrix does."""
 
 
 class LeakError(FusionferError, ValueError):

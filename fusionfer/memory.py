@@ -82,20 +82,19 @@ def duration(seconds: float) -> str:
 
 
 def available_bytes() -> int:
-    """Return what this process may still allocate: of the machine, of its control group, of its limits."""
+    """Return what this process may still allocate.
+
+    The least of what the machine has free, what each control group of this process has left (its limit less the memory
+    of all its processes that the kernel cannot take back), and what is left of RLIMIT_DATA. What `memory_limit` says
+    does not count here.
+    """
     found = []
     with suppress(AttributeError, OSError, ValueError):  # Windows has no sysconf
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     with suppress(OSError, ValueError, AttributeError, TypeError):
         text = Path("/proc/meminfo").read_text()
         found.append(1024 * int(re.search(r"MemAvailable:\s*(\d+)", text)[1]))  # type: ignore[index]
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        with suppress(OSError, ValueError):  # "max" is no number: no limit
-            # What the group uses counts file pages, which the kernel gives back; what is ours does not come back.
-            found.append(int(Path(limit).read_text()) - min(int(Path(used).read_text()), anonymous_bytes()))
+    found += [limit - _held_by(group) for group, limit in _limited_groups()]
     with suppress(ImportError, AttributeError):  # Windows has no such limits
         import resource
 
@@ -103,6 +102,41 @@ def available_bytes() -> int:
         if soft != resource.RLIM_INFINITY:
             found.append(soft - anonymous_bytes())
     return max(0, min(found, default=_UNKNOWN))
+
+
+def _limited_groups() -> Iterator[tuple[str, int]]:
+    """Yield the folders of the control groups that this process lives in and that have a limit, and the limits.
+
+    A limit holds for all groups below it: they are looked at from the own one up to the root. Inside a container the
+    own path is often that of the host and not to be seen; the root is then the container's.
+    """
+    own = {"": "/", "memory": "/"}  # of version 2, and of version 1, by the names of their controllers
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, names, path = line.split(":", 2)
+            own.update({name: path for name in names.split(",") if name in own})
+    for name, path in own.items():
+        root, file = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes") if name else ("/sys/fs/cgroup", "memory.max")
+        steps = [step for step in path.split("/") if step]
+        if ".." in steps:  # a group outside the container
+            steps = []
+        for depth in range(len(steps), -1, -1):
+            group = "/".join([root, *steps[:depth]])
+            with suppress(OSError, ValueError):  # "max" is no number: no limit
+                yield group, int(Path(f"{group}/{file}").read_text())
+
+
+def _held_by(group: str) -> int:
+    """Memory of all processes of a control group that no file on a disk backs, shared memory included.
+
+    What the group uses counts file pages as well, but these the kernel gives back.
+    """
+    with suppress(OSError, ValueError):
+        counted = dict(line.split() for line in Path(f"{group}/memory.stat").read_text().splitlines())
+        for names in (("total_rss", "total_shmem"), ("anon", "shmem")):  # version 1, version 2
+            if names[0] in counted:
+                return sum(int(counted.get(name, 0)) for name in names)
+    return anonymous_bytes()
 
 
 def anonymous_bytes() -> int:
@@ -125,21 +159,19 @@ def asked_bytes() -> int | None:
 
 
 def planned_bytes() -> int:
-    """Return by how much memory is decided what stays in files: what was asked for, else all that the machine has.
+    """Return by how much memory is decided what stays in files.
 
-    Not by what is free at the moment: the same command on the same machine must go the same way every time.
+    That is what `memory_limit` says, else all that the machine has, or the smallest limit of a control group of this
+    process. Not what is free at the moment: the same command on the same machine must go the same way every time.
     """
     return _limits[-1] if _limits else _machine_bytes()
 
 
 def _machine_bytes() -> int:
-    """Memory of the machine, or of the control group that this process lives in."""
-    found = []
+    """Memory of the machine, or of the control groups that this process lives in."""
+    found = [limit for _, limit in _limited_groups()]
     with suppress(AttributeError, OSError, ValueError):  # Windows has no sysconf
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):
-            found.append(int(Path(limit).read_text()))
     return min(found, default=_UNKNOWN)
 
 

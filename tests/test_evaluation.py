@@ -1,18 +1,21 @@
 """evaluate: the model's columns are found by name, and every figure is that of scikit-learn."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
 
-from fusionfer.evaluation import evaluate, model_columns, read_for_model
+from fusionfer.evaluation import estimate_evaluation, evaluate, model_columns, read_for_model
 from fusionfer.exceptions import DataError, ModelError, UnknownNameError
 from fusionfer.features import Features
 from fusionfer.fitting import fit
 from fusionfer.fusion import fingerprints
 from fusionfer.images import SplitFile
+from fusionfer.matrices import MappedMatrix, row_pieces
 
 
 @pytest.fixture
@@ -51,6 +54,42 @@ def test_columns_are_found_by_name(fitted):
     blocks = {"right": slice(0, 3), "noise": slice(3, 5), "left": slice(5, 8)}
     turned = Features.from_arrays(features.ids, np.hstack([right, noise, left]), features.y, blocks, features.splits)
     assert np.array_equal(evaluate(features, model).y_pred, evaluate(turned, model).y_pred)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_rows_are_scored_in_pieces(fitted, mapped, monkeypatch):
+    """Of arrays and of maps, a piece at a time; and nothing changes by that."""
+    features, model = fitted
+    expected, sizes, predict = evaluate(features, model), [], type(model).predict
+    X = MappedMatrix([features.X]) if mapped else features.X
+
+    def watched(self, rows):
+        sizes.append(len(rows))
+        return predict(self, rows)
+
+    monkeypatch.setattr(type(model), "predict", watched)
+    monkeypatch.setattr(row_pieces, "__defaults__", (4 * model.n_columns * 7,))
+    result = evaluate(replace(features, X=X), model)
+    assert sizes == [7, 7, 6]
+    assert_array_equal(result.y_pred, expected.y_pred)
+    assert_allclose(result.proba, expected.proba, atol=1e-6)
+
+
+def test_the_estimate_counts_copies(fitted):
+    """Rows of a split, rows with a label, and blocks in another order are copied; a map is not."""
+    features, _ = fitted
+    names, size = list(features.blocks), 4 * 20 * features.X.shape[1]
+    model = SimpleNamespace(blocks={name: features.block_record(name) for name in names}, classes=("a", "b", "c"))
+
+    def copied(features, n):
+        return dict(estimate_evaluation(features, model, n).parts)["copies of rows"]
+
+    assert copied(features, 60) == 0
+    assert copied(features, 20) == size
+    assert copied(features.only(*names[::-1]), 20) == 2 * size
+    some = np.where(np.arange(60) == 3, "", features.y)
+    assert copied(replace(features, y=some), 20) == 2 * size
+    assert copied(replace(features, X=MappedMatrix([features.X])), 20) == 0
 
 
 def test_splits(fitted):

@@ -7,11 +7,13 @@ import time
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fusionfer.exceptions import DataError, UnknownNameError
+from fusionfer.exceptions import DataError, NonFiniteFeaturesError, UnknownNameError
 from fusionfer.fusion import BlockScaler, align, check_blocks, column_names, fingerprints, is_among
+from fusionfer.matrices import MappedMatrix
 
 BLOCKS = {"a": slice(0, 3), "b": slice(3, 10)}
 
@@ -150,6 +152,35 @@ def test_weights_are_repetitions(rows):
     assert_allclose(weighted.factor_, repeated.factor_)
     with pytest.raises(ValueError, match="at least one non-zero"):
         BlockScaler().fit(rows, sample_weight=np.zeros(len(rows)))
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_what_no_scaler_learns_from(rows, mapped):
+    """No rows, weights beyond all numbers, values that are not finite: each is said as what it is."""
+    X = MappedMatrix([rows.astype(np.float32)]) if mapped else rows
+    error = DataError if mapped else ValueError
+    with pytest.raises(error, match="no rows" if mapped else "0 sample"):
+        BlockScaler().fit(X[:0])
+    with pytest.raises(ValueError, match=r"at least one non-zero|must be above 0"):
+        BlockScaler().fit(X, sample_weight=np.zeros(200))
+    with pytest.raises(DataError, match="sum of sample_weight must be above 0 and finite, got inf for 200 rows"):
+        BlockScaler().fit(X, sample_weight=np.full(200, 1e307))
+    if mapped:
+        X.parts[0][7, 2] = np.inf
+        with pytest.raises(NonFiniteFeaturesError, match="must be finite; column 2 holds NaN or infinity"):
+            BlockScaler().fit(X)
+        return
+    with config_context(assume_finite=True), pytest.raises(NonFiniteFeaturesError, match="column 2 holds NaN"):
+        BlockScaler().fit(np.where(np.arange(10) == 2, np.nan, rows))
+
+
+def test_values_whose_squares_are_beyond_all_numbers(rows):
+    """They are finite, and called so; in float32 there are none."""
+    rows[3, 4] = -1e200
+    with pytest.raises(DataError, match=r"Column 4 of X holds 1e\+200: its square is beyond float64"):
+        BlockScaler().fit(rows)
+    large = np.float32([[3e38, 1.0], [-3e38, 2.0]])
+    assert_allclose(BlockScaler(mode="standard").fit_transform(large), [[1, -1], [-1, 1]])
 
 
 def test_constant_columns_stay_zero_on_new_rows(rows):

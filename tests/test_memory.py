@@ -84,23 +84,55 @@ def test_a_limit_ends_with_an_error():
     assert asked_bytes() is None
 
 
-@pytest.mark.parametrize(
-    ("limit", "used"),
-    [("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")],
-)
-def test_control_groups_count(tmp_path, monkeypatch, limit, used):
-    """Of a group with 300 MB of which 100 are used, 200 are left; "max" is no limit. Both versions of groups."""
-    (tmp_path / "memory").mkdir()
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    """Write files of /sys/fs/cgroup and /proc as those of another machine; what is not written is not there."""
     real = memory.Path
-    monkeypatch.setattr(memory, "Path", lambda path: real(str(path).replace("/sys/fs/cgroup", str(tmp_path))))
+    ours = ("/sys/fs/cgroup", "/proc/self/cgroup")
+    monkeypatch.setattr(memory, "Path", lambda path: real(f"{tmp_path}{path}" if path.startswith(ours) else path))
     monkeypatch.setattr(memory, "anonymous_bytes", lambda: 150 * MB)
-    (tmp_path / limit).write_text("max\n")
-    (tmp_path / used).write_text(f"{100 * MB}\n")
-    free = available_bytes()
-    assert free > 300 * MB
-    (tmp_path / limit).write_text(f"{300 * MB}\n")
-    assert available_bytes() == 200 * MB
-    assert planned_bytes() == 300 * MB
+
+    def write(path, text):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    return write
+
+
+V1, V2 = ("sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("sys/fs/cgroup", "memory.max")
+
+
+@pytest.mark.parametrize(
+    ("version", "line", "stat"),
+    [
+        (V1, "4:cpu,memory:/job/step\n", f"cache {GB}\nrss 7\ntotal_rss {90 * MB}\ntotal_shmem {10 * MB}\n"),
+        (V2, "0::/job/step\n", f"file {GB}\nanon {90 * MB}\nshmem {10 * MB}\n"),
+    ],
+    ids=["v1", "v2"],
+)
+def test_control_groups_count(system, version, line, stat):
+    """Of the smallest limit on the way up, less what all processes of that group hold; "max" is no limit."""
+    root, name = version
+    system("proc/self/cgroup", f"9:pids:/other\n{line}")
+    system(f"{root}/job/step/{name}", "max\n")
+    assert available_bytes() > 300 * MB
+    system(f"{root}/job/{name}", f"{300 * MB}\n")
+    system(f"{root}/{name}", f"{2 * GB}\n")
+    assert (available_bytes(), planned_bytes()) == (150 * MB, 300 * MB)  # less what is this process's
+    system(f"{root}/job/memory.stat", stat)
+    assert (available_bytes(), planned_bytes()) == (200 * MB, 300 * MB)
+    system(f"{root}/job/step/{name}", f"{80 * MB}\n")
+    system(f"{root}/job/step/memory.stat", stat)
+    assert (available_bytes(), planned_bytes()) == (0, 80 * MB)
+
+
+@pytest.mark.parametrize("own", ["0::/docker/a1b2\n", "0::/../other\n", "", None])
+def test_the_root_counts_where_the_own_group_is_not_seen(system, own):
+    """As in a container, where the path is the host's, and on a machine that says nothing of groups."""
+    if own is not None:
+        system("proc/self/cgroup", own)
+    system("sys/fs/cgroup/memory.max", f"{400 * MB}\n")
+    assert (available_bytes(), planned_bytes()) == (250 * MB, 400 * MB)
 
 
 def test_a_limit_of_the_process_counts(monkeypatch):

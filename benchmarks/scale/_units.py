@@ -82,6 +82,27 @@ say(begin, peak, base)
 """
 
 
+_DECODE = """
+import cv2
+from fusionfer.backbones import Preprocess
+from fusionfer.images import read_faces
+end, channels, side = sys.argv[1], *map(int, sys.argv[2:4])
+folder = tempfile.TemporaryDirectory()
+for k in range(2):  # one of each class
+    path = Path(folder.name) / "train" / "ab"[k] / f"0.{end}"
+    path.parent.mkdir(parents=True)
+    rough = np.random.default_rng(k).integers(0, 255, (40, 40, channels), dtype=np.uint8)
+    cv2.imwrite(str(path), cv2.resize(rough, (side, side), interpolation=cv2.INTER_CUBIC))
+faces, resized = read_faces(folder.name), Preprocess(224)
+base = anonymous_bytes()
+with PeakMemory(0.002) as peak:
+    begin = time.process_time()
+    for k in range(2):
+        resized(faces.load(k)[0])
+say(begin, peak, base)
+"""
+
+
 def _measured(code: str, *arguments: object) -> dict[str, float]:
     """Run code in a process of its own; what it says."""
     command = [sys.executable, "-c", _PROLOGUE + code, *map(str, arguments)]
@@ -114,6 +135,12 @@ def units(backbones: tuple[str, ...] = BACKBONES) -> Iterator[str]:
             f"{1e3 * (more['seconds'] - small['seconds']) / 384 / cores:.2f} of 48, on {cores} cores; "
             f"{fixed / 2**20:.0f} MB and {each / 2**20:.1f} MB a picture of 224; peak at 48, 32 a batch: "
             f"{(more['peak'] - more['base']) / 2**20:.0f} MB"
+        )
+    for end, channels in (("png", 1), ("png", 3), ("jpg", 3)):
+        found = _measured(_DECODE, end, channels, 4000)
+        yield (
+            f"decoding {end} of {channels} channels: {(found['peak'] - found['base']) / 4000**2:.1f} bytes a pixel, "
+            f"{1e9 * found['seconds'] / 2 / 4000**2:.0f} ns"
         )
     for what, sizes in (("exact", (2000, 8000)), ("near", (2000, 8000)), ("eda", (2000, 8000))):
         for side in (48, 224) if what != "near" else (48,):

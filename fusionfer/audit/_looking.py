@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from fusionfer.exceptions import ImageError
 from fusionfer.images import FaceSet
+from fusionfer.matrices import scratch_array
 from fusionfer.memory import planned_bytes
 
 __all__ = ["SIDE", "Looks", "Thumbnails", "look", "pixel_digest"]
@@ -72,7 +72,13 @@ class Looks:
 
 
 def look(faces: FaceSet, progress: Progress | None = None, *, thumbnails: bool = False) -> Looks:
-    """Decode every picture of `faces` once, in as many threads as there are cores."""
+    """Decode every picture of `faces` once, in as many threads as there are cores.
+
+    Raises
+    ------
+    StoreFullError
+        If thumbnails must lie in a file, and the disk lacks the room.
+    """
     n = len(faces)
     digests, spans = np.zeros(n, dtype="S64"), np.full(n, -1, dtype=np.int16)
     unreadable: list[tuple[int, str]] = []
@@ -101,11 +107,10 @@ def look(faces: FaceSet, progress: Progress | None = None, *, thumbnails: bool =
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:
-    """Zeros of uint8, in a temporary file where they would take too much memory."""
+    """Zeros of uint8, in a scratch file where they would take too much memory."""
     if math.prod(shape) * _SHARE <= planned_bytes():
         return np.zeros(shape, dtype=np.uint8)
-    with tempfile.TemporaryFile(prefix="fusionfer-") as file:  # the map keeps it until it goes itself
-        return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+    return scratch_array(shape, np.uint8, "Thumbnails")
 
 
 def pixel_digest(pixels: np.ndarray) -> str:

@@ -66,7 +66,7 @@ def find_candidates(
     Parameters
     ----------
     pictures : ndarray of uint8, shape (n, side, side)
-        May be a memory map: they are read in blocks, three times over.
+        May be a memory map: they are read in blocks, four times over.
     rows : ndarray of intp, shape (m,), optional
         Those that are compared, ascending; by default all. Pairs are numbers of pictures.
     progress : callable, optional

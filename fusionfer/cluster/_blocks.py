@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
+from fusionfer.cluster._tasks import Task, ask, run
 from fusionfer.exceptions import ClusterError
 from fusionfer.memory import memory_limit
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "Blocks", "Held", "Rows"]
 
-_LOOK = 2.0  # seconds between two looks whether the workers of a call are still there
 _LOSSES = 5  # that one block may suffer in one call before its rows are taken to be the cause
 
 #: Rows of a matrix.
@@ -105,6 +104,9 @@ class Blocks:
         By which the dashboard shows the work.
     replay : callable, optional
         Returns the calls that bring a block made anew to where the others are.
+    able : callable, optional
+        Called with rows and addresses, returns those of them who see the files of these rows: asked when a worker is
+        lost, as others may have come. By default all may whom the shares name.
     """
 
     def __init__(
@@ -115,8 +117,9 @@ class Blocks:
         data: Callable[[Rows], tuple[Any, ...]],
         name: str,
         replay: Callable[[], list[Call]] | None = None,
+        able: Callable[[Rows, Sequence[str]], Collection[str]] | None = None,
     ) -> None:
-        self.team, self.make, self.data, self.name = team, make, data, name
+        self.team, self.make, self.data, self.name, self.able = team, make, data, name, able
         self.replay = replay or list
         self.blocks = [Block(rows, eligible, worker) for worker, rows, eligible in shares]
         self.turn = 0
@@ -159,7 +162,7 @@ class Blocks:
         calls = {i: [(method, arguments + (each(block.rows) if each else ()))] for i, block in enumerate(self.blocks)}
         waiting = dict(calls)
         while waiting:
-            got = self._round({i: (self.blocks[i], "call", self._task(self.blocks[i], waiting[i])) for i in waiting})
+            got = ask(self.team, f"{self.name}-call", {i: self._task(self.blocks[i], waiting[i]) for i in waiting})
             lost = [i for i in waiting if i not in got or isinstance(got[i], str)]
             found.update({i: got[i] for i in waiting if i not in lost})
             if lost:
@@ -176,19 +179,21 @@ class Blocks:
             return tuple(sum(parts[1:], start=parts[0]) for parts in zip(*found, strict=True))
         return sum(found[1:], start=found[0])
 
-    def _task(self, block: Block, calls: list[Call]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        threads = {worker.address: worker.threads for worker in self.team.workers}.get(block.worker, 1)
-        return _call, (block.key, self.turn, self.team.memory, threads, calls)
+    def _task(self, block: Block, calls: list[Call]) -> Task:
+        threads = self.team.threads(block.worker)
+        return Task(block.worker, _call, (block.key, self.turn, self.team.memory, threads, calls))
 
     def _make(self, blocks: Sequence[Block]) -> None:
-        """Let the workers of some blocks make what they hold, until all have."""
+        """Let the workers of some blocks make what they hold, until all have; the blocks keep it there."""
         todo = list(blocks)
         while todo:
-            jobs: dict[int, Any] = {}
+            tasks = {}
             for i, block in enumerate(todo):
                 head = (block.key, self.turn - 1, self.team.memory, self.make)
-                jobs[i] = (block, "begin", (_begin, (*head, self.data(block.rows))))
-            kept = self._round(jobs, keep=True)
+                tasks[i] = Task(block.worker, _begin, (*head, self.data(block.rows)))
+            kept = run(self.team, f"{self.name}-begin", tasks)
+            for i, future in kept.items():
+                todo[i].state = future
             todo = [block for i, block in enumerate(todo) if i not in kept]
             if todo:
                 self._move(todo)
@@ -200,12 +205,12 @@ class Blocks:
 
     def _move(self, blocks: Sequence[Block]) -> None:
         """Give blocks whose worker is gone to those that have least to do."""
-        alive = self.team.alive()
+        alive = [worker.address for worker in self.team.there()]
         load = {address: sum(block.worker == address for block in self.blocks) for address in alive}
         for block in blocks:
             block.state = None
             block.losses += 1
-            able = [address for address in alive if block.eligible is None or address in block.eligible]
+            able = self._able(block, alive)
             if not able or block.losses > _LOSSES:
                 rows = block.rows
                 size = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
@@ -221,76 +226,8 @@ class Blocks:
                 block.worker = min(able, key=lambda address: (load[address], address))
                 load[block.worker] += 1
 
-    def _round(self, jobs: dict[int, Any], keep: bool = False) -> dict[int, Any]:
-        """Run one task for each job on the worker of its block; jobs whose worker is lost are missing in the answer.
-
-        With `keep`, results stay on the workers, and the blocks hold them.
-        """
-        client = self.team.client
-        futures = {}
-        with quiet():
-            for i, (block, what, (function, arguments)) in jobs.items():
-                futures[i] = client.submit(
-                    function,
-                    *arguments,
-                    workers=[block.worker],
-                    allow_other_workers=False,
-                    key=f"{self.name}-{what}-{uuid.uuid4().hex}",
-                    pure=False,
-                    retries=0,
-                )
-        finished = self._wait(futures, {i: job[0].worker for i, job in jobs.items()})
-        found: dict[int, Any] = {}
-        if keep:
-            for i in finished:
-                jobs[i][0].state = found[i] = futures[i]
-            return found
-        answers = client.gather([futures[i] for i in finished], errors="skip") if finished else []
-        if len(answers) == len(finished):
-            return dict(zip(finished, answers, strict=True))
-        for i in finished:  # a worker was lost between its answer and our asking for it
-            for answer in client.gather([futures[i]], errors="skip"):
-                found[i] = answer
-        return found
-
-    def _wait(self, futures: dict[int, Any], workers: dict[int, str]) -> list[int]:
-        """Wait for tasks; return those that finished. What fusionfer raised on a worker is raised here."""
-        from distributed import wait
-        from distributed.scheduler import KilledWorker
-
-        waiting = dict(futures)
-        while waiting:
-            try:
-                with self.team.client.as_current():
-                    wait(list(waiting.values()), timeout=_LOOK, return_when="FIRST_COMPLETED")
-            except TimeoutError:
-                alive = set(self.team.alive())
-                for i in [i for i in waiting if workers[i] not in alive]:
-                    waiting.pop(i).cancel()
-                continue
-            except Exception as error:
-                if not _is_lost(error):
-                    raise
-            waiting = {i: future for i, future in waiting.items() if future.status == "pending"}
-        finished = []
-        for i, future in futures.items():
-            if future.status == "finished":
-                finished.append(i)
-            elif future.status == "error":
-                raised = future.exception()
-                if not isinstance(raised, KilledWorker):
-                    raise raised
-        return finished
-
-
-def _is_lost(error: BaseException) -> bool:
-    return "Cancelled" in type(error).__name__
-
-
-def quiet() -> ExitStack:
-    """Within this, Dask does not warn of large arguments: rows of labels are sent once, weights must be each time."""
-    import dask
-
-    stack = ExitStack()
-    stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}))
-    return stack
+    def _able(self, block: Block, alive: Sequence[str]) -> list[str]:
+        if self.able is not None:
+            seeing = self.able(block.rows, alive)
+            return [address for address in alive if address in seeing]
+        return [address for address in alive if block.eligible is None or address in block.eligible]

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from fusionfer.cluster._blocks import quiet
 from fusionfer.cluster._boosting_rows import begin, cut_columns, segment
+from fusionfer.cluster._tasks import Task, gathered, submit, wait_for
 from fusionfer.exceptions import ClusterError, FusionferWarning
 from fusionfer.heads.boosting._binning import Bins, find_bins
 from fusionfer.heads.boosting._boosters import Recipe, Turns
-from fusionfer.heads.boosting._collective import is_broken, meeting
+from fusionfer.heads.boosting._collective import is_broken, meeting, reason
 from fusionfer.heads.boosting._rounds import TOLD, Forest
 
 if TYPE_CHECKING:
@@ -33,11 +33,10 @@ EVERY = 10
 TIMEOUT = 60.0
 #: Where no worker sees all rows, columns are cut by so many bytes of them, drawn by seed 0.
 SAMPLE_BYTES = 1 << 28
-_LOOK = 1.0  # seconds between two looks whether the workers are still there
+_LATE = 1.0  # seconds that the scheduler may know of a lost worker later than those who talked to it
 _TRIES = 3  # failures without a round in between before boosting gives up
 
 Progress = Callable[[int, int, str], None]
-Job = tuple[str, Callable[..., Any], tuple[Any, ...]]
 
 
 class _LostError(Exception):
@@ -162,27 +161,28 @@ class _Held:
         grown = _rows_of(X, None)
         self.workers = list(grown)
         judged = {} if validation is None else _rows_of(_as_cluster(validation.X, X), self.workers)
-        threads = {worker.address: worker.threads for worker in self.team.workers}
-        jobs: list[Job] = []
+        tasks: list[Task] = []
         for worker in self.workers:
             sets = [_share(X, train, grown[worker])]
             if validation is not None:
                 sets.append(_share(_as_cluster(validation.X, X), validation, judged.get(worker, np.empty(0, np.intp))))
             given = (sets, columns, n_classes, recipe, bins, state, list(turns))
-            jobs.append((worker, begin, (self.key, self.team.memory, threads[worker], *given)))
-        self.futures = _submit(self.team, "begin", jobs)
-        _wait(self.team, self.futures, self.workers)
-        self.threads = threads
+            tasks.append(Task(worker, begin, (*self._head(worker), *given)))
+        self.futures = _run(self.team, "begin", tasks)
+
+    def _head(self, worker: str) -> tuple[str, int | None, int]:
+        # Workers may be threads of one process: what each of them holds has a name of its own.
+        return f"{self.key}-{worker}", self.team.share_of_memory(worker), self.team.threads(worker)
 
     def grow(self, until: int, timeout: float) -> dict[str, Any]:
         """Let all grow up to a round; return what the first one tells, when all have grown the same."""
         n = len(self.workers)
         with self.team.group(), meeting(_own_address(self.workers[0]), n, timeout) as given:
-            jobs: list[Job] = [
-                (worker, segment, (self.key, self.team.memory, self.threads[worker], given[i], until, i == 0))
+            tasks = [
+                Task(worker, segment, (*self._head(worker), given[i], until, i == 0))
                 for i, worker in enumerate(self.workers)
             ]
-            found = _wait(self.team, _submit(self.team, "grow", jobs), self.workers, gather=True)
+            found = _results(self.team, _run(self.team, "grow", tasks, growing=True), tasks)
         if any(told is None for told in found):
             raise _LostError([], "a worker was started again")
         first = found[0]
@@ -199,27 +199,23 @@ class _Held:
 def _shared_bins(X: ClusterMatrix, max_bin: int, weight: np.ndarray) -> Bins:
     """Cut the columns once for all."""
     n, d = X.shape
-    if all(eligible is None for _, _, eligible in X.shares()):
-        workers, memory = X.team.workers[:d], X.team.memory
+    shares, team = X.shares(), X.team
+    if all(eligible is None for _, _, eligible in shares):
+        workers = [worker for worker, _, _ in shares][:d]
         ends = [d * i // len(workers) for i in range(len(workers) + 1)]
-        jobs: list[Job] = [
-            (
-                worker.address,
-                cut_columns,
-                (_plain(X.columns(slice(start, end))), max_bin, weight, memory, worker.threads),
-            )
-            for worker, start, end in zip(workers, ends[:-1], ends[1:], strict=True)
-        ]
-        futures = _submit(X.team, "cut", jobs)
-        found = _wait(X.team, futures, [job[0] for job in jobs], gather=True)
+        tasks = []
+        for worker, start, end in zip(workers, ends[:-1], ends[1:], strict=True):
+            given = (_plain(X.columns(slice(start, end))), max_bin, weight)
+            tasks.append(Task(worker, cut_columns, (*given, team.share_of_memory(worker), team.threads(worker))))
+        found = _results(team, _run(team, "cut", tasks), tasks)
         return Bins(tuple(cuts for part in found for cuts in part))
     most = max(1, SAMPLE_BYTES // (4 * d))
     drawn = np.arange(n) if n <= most else np.sort(np.random.RandomState(0).choice(n, most, replace=False))
     sample = np.empty((len(drawn), d), dtype=np.float32)
     among: Any = X.rows(drawn)
     for worker, rows in _rows_of(among, None).items():
-        job: Job = (worker, _read, (among.part_of(rows),))
-        (sample[rows],) = _wait(X.team, _submit(X.team, "sample", [job]), [worker], gather=True)
+        tasks = [Task(worker, _read, (among.part_of(rows),))]
+        (sample[rows],) = _results(team, _run(team, "sample", tasks), tasks)
     return find_bins(sample, max_bin, weight[drawn])[0]
 
 
@@ -278,64 +274,38 @@ def _own_address(worker: str) -> str:
         return str(way.getsockname()[0])
 
 
-def _submit(team: Team, what: str, jobs: Sequence[Job]) -> list[Any]:
-    with quiet():
-        return [
-            team.client.submit(
-                function,
-                *arguments,
-                workers=[worker],
-                allow_other_workers=False,
-                key=f"boosting-{what}-{uuid.uuid4().hex}",
-                pure=False,
-                retries=0,
-            )
-            for worker, function, arguments in jobs
-        ]
-
-
-def _wait(team: Team, futures: list[Any], workers: Sequence[str], gather: bool = False) -> list[Any]:
-    """Wait for the tasks of some workers, and return their results if asked for.
+def _run(team: Team, what: str, tasks: Sequence[Task], growing: bool = False) -> list[Any]:
+    """Run tasks of which each needs all others; return their futures when all have finished.
 
     Raises
     ------
     _LostError
-        If a worker is gone, or XGBoost says that it cannot reach the others.
+        If a worker is gone, or, where they grow, XGBoost says that it cannot reach the others.
     """
-    from distributed import wait
-    from distributed.scheduler import KilledWorker
+    numbered = dict(enumerate(tasks))
+    futures = submit(team, f"boosting-{what}", numbered)
+    try:
+        outcome = wait_for(team, futures, numbered, together=True)
+        broken = [error for error in outcome.raised.values() if growing and is_broken(error)]
+        for error in outcome.raised.values():
+            if error not in broken:
+                raise error
+        if len(outcome.finished) < len(tasks):
+            time.sleep(_LATE)
+            raise _LostError(_gone(team, tasks), reason(broken[0]) if broken else "a task was lost")
+    except BaseException:
+        team.client.cancel(list(futures.values()))
+        raise
+    return list(futures.values())
 
-    while any(future.status == "pending" for future in futures):
-        gone = sorted(set(workers) - set(team.alive()))
-        if gone:
-            break
-        try:
-            pending = [future for future in futures if future.status == "pending"]
-            with team.client.as_current():
-                wait(pending, timeout=_LOOK, return_when="FIRST_COMPLETED")
-        except TimeoutError:
-            continue
-        except Exception as error:
-            if "Cancelled" not in type(error).__name__:
-                raise
-            break
-        if any(future.status == "error" for future in futures):
-            break
-    said = [future.exception() for future in futures if future.status == "error"]
-    broken = [error for error in said if is_broken(error) or isinstance(error, KilledWorker)]
-    for other in said:
-        if other not in broken:
-            team.client.cancel(futures)
-            raise other
-    if broken:
-        time.sleep(_LOOK)  # the scheduler may not know yet
-    gone = sorted(set(workers) - set(team.alive()))
-    if gone or broken or any(future.status != "finished" for future in futures):
-        team.client.cancel(futures)
-        raise _LostError(gone, str(broken[0]).strip().splitlines()[0][:200] if broken else "a task was lost")
-    if not gather:
-        return []
-    answers = team.client.gather(futures, errors="skip")
-    if len(answers) < len(futures):
-        raise _LostError(sorted(set(workers) - set(team.alive())), "an answer was lost")
-    return list(answers)
+
+def _results(team: Team, futures: Sequence[Any], tasks: Sequence[Task]) -> list[Any]:
+    """What tasks returned; `_LostError` if a worker was lost meanwhile."""
+    found = gathered(team, dict(enumerate(futures)))
+    if len(found) < len(futures):
+        raise _LostError(_gone(team, tasks), "an answer was lost")
+    return list(found.values())
+
+
+def _gone(team: Team, tasks: Sequence[Task]) -> list[str]:
+    return sorted({task.worker for task in tasks} - set(team.alive()))

@@ -17,7 +17,7 @@ from fusionfer.heads.boosting._boosters import Recipe, Rows, TurnSlice
 from fusionfer.heads.boosting._collective import InCollective, joined
 from fusionfer.heads.boosting._rounds import TOLD, Growth
 from fusionfer.heads.boosting._scratch import scratch
-from fusionfer.heads.boosting._size import columns_at_once, fits_in_memory, sliced_size
+from fusionfer.heads.boosting._size import columns_at_once, sliced_size, stays_in_memory
 from fusionfer.heads.linear._threads import at_most
 from fusionfer.matrices import scratch_array
 from fusionfer.memory import memory_limit
@@ -56,11 +56,12 @@ class Grower(Held):
         n, d = sum(len(y) for _, y, _ in sets), len(bins.cuts)
         size = sliced_size(n, d, n_classes, n_slices=len(columns), validation=1 - len(sets[0][1]) / n)
         with ExitStack() as stack:
-            folder = None if fits_in_memory(size.kept) else stack.enter_context(scratch(size.disk))
+            here = stays_in_memory(size.kept, recipe.tree.get("device", "cpu"))
+            folder = None if here else stack.enter_context(scratch(size.disk))
             self.sets = []
             for X, y, weight in sets:
                 out = None if folder is None or not len(y) else scratch_array((d, len(y)), np.uint8, "Codes")
-                codes = bins.codes(X, out) if len(y) else np.empty((d, 0), dtype=np.uint8)
+                codes = bins.codes(X, out, threads=threads) if len(y) else np.empty((d, 0), dtype=np.uint8)
                 self.sets.append(Rows(codes, y, weight))
             sketches: dict[int, Any] = {}
             self.slices = [TurnSlice(those, self.sets, self.recipe, n_classes, sketches, folder) for those in columns]

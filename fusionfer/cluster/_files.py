@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,11 @@ class FileRows:
         Absolute, as the process sees it that made this.
     size : int
         Bytes of the file, by which another file of that name is told.
+    head : int
+        Bytes before the matrix of the whole file: in a cache its key, the texts of its rows, and the checksums of all
+        blocks.
+    digest : str
+        SHA-256 of these, by which an older or newer copy of the same size is told.
     offset : int
         First byte of the first row.
     shape : tuple of int
@@ -37,6 +44,8 @@ class FileRows:
 
     path: str
     size: int
+    head: int
+    digest: str
     offset: int
     shape: tuple[int, int]
     stride: int
@@ -65,17 +74,25 @@ class FileRows:
             raise DataError(msg)
         # What is cut out of a map remembers the offset of the whole; the difference of addresses is what was cut off.
         offset = root.offset + array.ctypes.data - root.ctypes.data
-        path = Path(name).absolute()
-        return cls(str(path), path.stat().st_size, int(offset), array.shape, array.strides[0])
+        return cls.at(Path(name).absolute(), int(root.offset), int(offset), array.shape, array.strides[0])
+
+    @classmethod
+    def at(cls, path: Path, head: int, offset: int, shape: tuple[int, int], stride: int) -> FileRows:
+        """Rows at a place in a file whose matrices begin after so many bytes."""
+        digest = _digest(str(path), head, *_state(path))
+        return cls(str(path), path.stat().st_size, head, digest, offset, shape, stride)
 
     def problem(self) -> str:
         """Say why this process cannot read it; empty if it can."""
         try:
-            size = Path(self.path).stat().st_size
+            size, *state = _state(Path(self.path))
+            if size != self.size:
+                return f"{self.path} is another file there, of {size:,} bytes instead of {self.size:,}"
+            digest = _digest(self.path, self.head, size, *state)
         except OSError as error:
             return f"{self.path} is not to be seen ({error.strerror})"
-        if size != self.size:
-            return f"{self.path} is another file there, of {size:,} bytes instead of {self.size:,}"
+        if digest != self.digest:
+            return f"{self.path} is another file there, of the same size, but with other rows or checksums"
         return ""
 
     def columns(self, start: int, stop: int) -> FileRows:
@@ -104,6 +121,23 @@ class FileRows:
         length = (n - 1) * self.stride + d * _FLOAT.itemsize
         raw = np.memmap(self.path, dtype=np.uint8, mode="r", offset=self.offset, shape=(length,))
         return np.ndarray((n, d), dtype=_FLOAT, buffer=raw, strides=(self.stride, _FLOAT.itemsize))
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """Size, time of the last change and number: when none has changed, neither has the file."""
+    told = path.stat()
+    return told.st_size, told.st_mtime_ns, told.st_ino
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: str, head: int, *state: int) -> str:
+    """SHA-256 of the first bytes of a file that is in this state; read once, as each block of rows asks for it."""
+    digest, left = hashlib.sha256(), head
+    with Path(path).open("rb") as file:
+        while left and (piece := file.read(min(left, 1 << 20))):
+            digest.update(piece)
+            left -= len(piece)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["LinearSolver"]
 
 Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How problems are solved: see `fusionfer.heads.linear.solve_many`; `penalty` is that of intercepts."""
+
+    loss: str
+    tol: float
+    max_iter: int
+    penalty: float
 
 
 class LinearSolver:
@@ -60,7 +70,7 @@ class LinearSolver:
         ready = [problem.checked(*self.X.shape) for problem in problems]
         counts = [problem.Y.shape[1] for problem in ready]
         solve = _solve_hinge if loss == "hinge" else _solve_smooth
-        options = {"loss": loss, "tol": tol, "max_iter": max_iter, "penalty": float(penalize_intercept)}
+        options = _Options(loss, tol, max_iter, float(penalize_intercept))
         return self._in_batches(ready, counts, solve, progress, options)
 
     def solve_softmax_many(
@@ -75,7 +85,7 @@ class LinearSolver:
         """As `fusionfer.heads.linear.solve_softmax_many`, whose parameters these are."""
         ready = [problem.checked(*self.X.shape) for problem in problems]
         counts = [problem.n_classes for problem in ready]
-        options = {"loss": "softmax", "tol": tol, "max_iter": max_iter, "penalty": float(penalize_intercept)}
+        options = _Options("softmax", tol, max_iter, float(penalize_intercept))
         return self._in_batches(ready, counts, _solve_smooth, progress, options)
 
     def _in_batches(
@@ -84,17 +94,16 @@ class LinearSolver:
         counts: list[int],
         solve: Callable[..., list[LinearSolution]],
         progress: Progress | None,
-        options: dict[str, Any],
+        options: _Options,
     ) -> list[LinearSolution]:
         """Solve all problems over the rows of the workers."""
         shares = self.X.shares()
         longest = max(rows.stop - rows.start if isinstance(rows, slice) else len(rows) for _, rows, _ in shares)
 
         def batch(columns: slice, chosen: list[Any], size: list[int], ridges: list[Any], told: Any) -> Any:
-            return solve(_Batch(self.X.columns(columns), shares, chosen, size), ridges, told, **options)
+            return solve(_Batch(self.X.columns(columns), shares, chosen, size), ridges, told, options)
 
-        penalized = bool(options["penalty"])
-        return in_batches(ClusterGram(self.X), longest, problems, counts, batch, progress, penalized)
+        return in_batches(ClusterGram(self.X), longest, problems, counts, batch, progress, bool(options.penalty))
 
 
 class _Batch:
@@ -112,7 +121,7 @@ class _Batch:
         def data(rows: Rows) -> tuple[Any, ...]:
             return self.X.part_of(rows), _cut(self.problems, rows), self.counts, *given
 
-        return Blocks(self.X.team, self.shares, make, data, name)
+        return Blocks(self.X.team, self.shares, make, data, name, able=self.X.eligible)
 
 
 def _cut(problems: list[Any], rows: Rows) -> list[Any]:
@@ -135,17 +144,16 @@ def _labels(problem: Any) -> tuple[str, ...]:
 
 
 def _solve_smooth(
-    batch: _Batch,
-    ridges: list[Ridge],
-    told: Callable[[int], None],
-    *,
-    loss: str,
-    tol: float,
-    max_iter: int,
-    penalty: float,
+    batch: _Batch, ridges: list[Ridge], told: Callable[[int], None], options: _Options
 ) -> list[LinearSolution]:
     """In float32 as the rows are, and in float64 for those that its rounding stopped."""
-    problems = batch.problems
+    problems, loss, tol, max_iter, penalty = (
+        batch.problems,
+        options.loss,
+        options.tol,
+        options.max_iter,
+        options.penalty,
+    )
     softmax = loss == "softmax"
     losses = make_loss(loss, [_cut([problem], slice(0, 0))[0] for problem in problems], penalty)
     K = losses.size
@@ -177,15 +185,9 @@ def _tell(told: Callable[[int], None], size: int, groups: int) -> None:
 
 
 def _solve_hinge(
-    batch: _Batch,
-    ridges: list[Ridge],
-    told: Callable[[int], None],
-    *,
-    loss: str,
-    tol: float,
-    max_iter: int,
-    penalty: float,
+    batch: _Batch, ridges: list[Ridge], told: Callable[[int], None], options: _Options
 ) -> list[LinearSolution]:
-    with batch.blocks(HingeBlock, loss, penalty) as blocks:
+    tol, max_iter, penalty = options.tol, options.max_iter, options.penalty
+    with batch.blocks(HingeBlock, options.loss, penalty) as blocks:
         run = ClusterHinge(blocks, batch.scales(False), batch.problems, ridges, penalty, tol=tol, max_iter=max_iter)
         return split(batch.problems, run.solve(told))

@@ -9,13 +9,14 @@ import numpy as np
 
 from fusionfer.cluster._blocks import Blocks, Held, Rows
 from fusionfer.cluster._files import FileStack
+from fusionfer.cluster._tasks import Task, ask
 from fusionfer.cluster._team import cut
 from fusionfer.exceptions import ClusterError, DataError
 from fusionfer.matrices import PIECE_BYTES, MappedMatrix, row_pieces
 
 if TYPE_CHECKING:
     from fusionfer.cluster._linear import LinearSolver
-    from fusionfer.cluster._team import Team, Worker
+    from fusionfer.cluster._team import Team
 
 __all__ = ["ClusterMatrix"]
 
@@ -36,7 +37,7 @@ class ClusterMatrix(MappedMatrix):
 
     team: Team
     parts: tuple[FileStack, ...]  # type: ignore[assignment]
-    _seen: dict[Any, dict[str, dict[int, str]]]
+    _seen: dict[Any, dict[int, str]]
 
     @classmethod
     def over(cls, matrix: Any, team: Team) -> ClusterMatrix:
@@ -84,9 +85,6 @@ class ClusterMatrix(MappedMatrix):
     def _with(self, *given: Any) -> Self:
         return self._made(self.team, self._seen, *given)
 
-    def array(self) -> None:
-        """None: there is no array to give a view of."""
-
     def part_of(self, rows: Rows) -> MappedMatrix:
         """Some rows as a matrix that travels: paths and places, no numbers."""
         chosen = self.rows(rows)
@@ -106,13 +104,16 @@ class ClusterMatrix(MappedMatrix):
         Raises
         ------
         ClusterError
-            If rows lie in a file that no worker sees: which file, and why.
+            If rows lie in a file that no worker sees: which file, and why; or no worker answers.
         """
-        self.team.refresh()
-        workers = self.team.workers
-        blind = self._blind(workers)
+        there = self.team.refresh()
+        blind = self._blind([worker.address for worker in there])
+        workers = [worker for worker in there if worker.address in blind]
+        if not workers:
+            msg = f"None of the {len(there)} workers at {self.team.address} answers; they were lost. Start others."
+            raise ClusterError(msg)
         if not any(blind.values()):
-            return [(worker.address, rows, None) for worker, rows in self.team.shares(len(self))]
+            return [(worker.address, rows, None) for worker, rows in cut(workers, len(self))]
         found: list[Share] = []
         code, kinds = self._files_of_rows()
         for number, files in enumerate(kinds):
@@ -132,14 +133,21 @@ class ClusterMatrix(MappedMatrix):
             found += [(worker.address, _run(rows[one]), eligible) for worker, one in cut(able, len(rows))]
         return found
 
-    def _blind(self, workers: Sequence[Worker]) -> dict[str, dict[int, str]]:
-        """For each worker which files it cannot read, by their numbers, and why."""
-        files = [file for part in self.parts for file in part.files]
-        key = (tuple(files), tuple(worker.address for worker in workers))
-        if key not in self._seen:
-            told = self.team.client.run(_problems, files, workers=[worker.address for worker in workers])
-            self._seen[key] = dict(told)
-        return self._seen[key]
+    def eligible(self, rows: Rows, workers: Sequence[str]) -> set[str]:
+        """Which of the workers with these addresses see all files of some rows."""
+        blind = self._blind(workers)
+        if not any(blind.values()):
+            return set(blind)
+        needed = set().union(*self.rows(rows)._files_of_rows()[1])
+        return {worker for worker, files in blind.items() if not files.keys() & needed}
+
+    def _blind(self, workers: Sequence[str]) -> dict[str, dict[int, str]]:
+        """For each worker which files it cannot read, by their numbers, and why; without workers that were lost."""
+        files = tuple(file for part in self.parts for file in part.files)
+        tasks = {i: Task(one, _problems, (files,)) for i, one in enumerate(workers) if (files, one) not in self._seen}
+        for i, told in ask(self.team, "files", tasks).items():
+            self._seen[files, tasks[i].worker] = told
+        return {one: self._seen[files, one] for one in workers if (files, one) in self._seen}
 
     def _files_of_rows(self) -> tuple[np.ndarray, list[tuple[int, ...]]]:
         """For each row the number of its combination of files, and the files of each combination."""
@@ -164,18 +172,19 @@ class ClusterMatrix(MappedMatrix):
         return out
 
     def _seen_here(self) -> bool:
-        key = tuple(file for part in self.parts for file in part.files)
+        key = tuple(file for part in self.parts for file in part.files), ""
         if key not in self._seen:
-            self._seen[key] = {"": _problems(key)}
-        return not self._seen[key][""]
+            self._seen[key] = _problems(key[0])
+        return not self._seen[key]
 
     def blocks(self, name: str, make: Callable[..., Held] | None = None) -> Blocks:
         """Objects on the workers, one for each share of the rows, made by `make` from the rows as a MappedMatrix."""
-        return Blocks(self.team, self.shares(), make or _MatrixBlock, lambda rows: (self.part_of(rows),), name)
+        made = make or _MatrixBlock
+        return Blocks(self.team, self.shares(), made, lambda rows: (self.part_of(rows),), name, able=self.eligible)
 
     def __matmul__(self, V: np.ndarray) -> np.ndarray:
         """``self @ V`` for V (d, k), on the workers: (n, k), in the common dtype."""
-        V = np.asarray(V)
+        V = self._right(V)
         out = np.empty((len(self), *V.shape[1:]), dtype=np.result_type(self.dtype, V.dtype))
         with self.blocks("scores") as blocks:
             for block, product in zip(blocks.blocks, blocks.call("product", V), strict=True):
@@ -184,7 +193,7 @@ class ClusterMatrix(MappedMatrix):
 
     def combine(self, B: np.ndarray) -> np.ndarray:
         """``B @ self`` for B (k, n), on the workers: (k, d) float64."""
-        B = np.asarray(B)
+        B = self._left(B)
         with self.blocks("combine") as blocks:
             return blocks.total("combine", each=lambda rows: (B[:, rows],))
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusionfer.cache import SHARD, SHARDS, RowTable, block_name, read_feature_file
+from fusionfer.cache import SHARD, SHARDS, RowTable, block_name, read_feature_file, refuse_damaged
 from fusionfer.cluster._files import FileRows, FileStack
 from fusionfer.cluster._matrix import ClusterMatrix
-from fusionfer.exceptions import CacheError, IncompleteCacheError
+from fusionfer.cluster._tasks import Task, ask
+from fusionfer.exceptions import CacheError, ClusterError, IncompleteCacheError, unknown_name
 
 if TYPE_CHECKING:
     from fusionfer.cluster._team import Team
@@ -64,7 +65,7 @@ class _Told:
     complete: bool
 
 
-def find_shards(cache: str | Path, team: Team) -> ShardedFeatures:
+def find_shards(cache: str | Path, team: Team, features: Sequence[str] | None = None) -> ShardedFeatures:
     """Find the shards of a cache that were not joined, on this machine and on those of the workers.
 
     Parameters
@@ -73,6 +74,8 @@ def find_shards(cache: str | Path, team: Team) -> ShardedFeatures:
         Folder of the whole cache: the shards lie in ``shards/`` within it, on each machine those that were computed
         there, or all on a file system that is shared.
     team : Team
+    features : sequence of str, optional
+        Blocks, as ``backbone:level``, in this order; by default all.
 
     Returns
     -------
@@ -82,11 +85,17 @@ def find_shards(cache: str | Path, team: Team) -> ShardedFeatures:
     ------
     CacheError
         If there are none, some are nowhere to be seen, or they are of more than one data set.
+    CacheFormatError
+        If one is damaged; each is read once by a worker that sees it.
     IncompleteCacheError
         If one is not finished.
+    UnknownNameError
+        If there is no such block.
     """
     folder = Path(cache).absolute() / SHARDS
-    seen = {"": _list(folder), **team.client.run(_list, folder)}  # "" is this process
+    workers = [worker.address for worker in team.refresh()]
+    listed = ask(team, "list", {i: Task(worker, _list, (folder,)) for i, worker in enumerate(workers)})
+    seen = {"": _list(folder), **{workers[i]: paths for i, paths in listed.items()}}  # "" is this process
     paths = sorted({path for paths in seen.values() for path in paths})
     runs = sorted({_parts(path)[:2] for path in paths})
     if len(runs) != 1:
@@ -95,7 +104,8 @@ def find_shards(cache: str | Path, team: Team) -> ShardedFeatures:
         )
         msg = (
             f"Shards of one data set are needed in {folder}, on this machine or on those of the workers; found {what}. "
-            "Extract with --shard, or remove the shards that are not meant."
+            "Extract with --shard, or remove the shards that are not meant. Features that are no shards must lie in "
+            "the folder of the cache, where this process sees them."
         )
         raise CacheError(msg)
     ((_, count),) = runs
@@ -110,7 +120,27 @@ def find_shards(cache: str | Path, team: Team) -> ShardedFeatures:
         )
         raise CacheError(msg)
     told = _describe_all(paths, seen, team)
-    return _joined([[told[by_place[name, index]] for index in range(count)] for name in names], team)
+    blocks = _chosen([[told[by_place[name, index]] for index in range(count)] for name in names], features)
+    _verify_all([one.file.path for shards in blocks for one in shards], seen, team)
+    return _joined(blocks, team)
+
+
+def _chosen(blocks: list[list[_Told]], features: Sequence[str] | None) -> list[list[_Told]]:
+    """The shards of the blocks that are asked for."""
+    named: dict[str, list[_Told]] = {}
+    for shards in blocks:
+        name = shards[0].block
+        if name in named:
+            msg = (
+                f"{named[name][0].file.path} and {shards[0].file.path} are both of {name}, by other weights or "
+                "settings. Remove the shards of one of them."
+            )
+            raise CacheError(msg)
+        named[name] = shards
+    for name in features or ():
+        if name not in named:
+            raise unknown_name("block of shards", name, named)
+    return [named[name] for name in (named if features is None else dict.fromkeys(features))]
 
 
 def _joined(blocks: Sequence[Sequence[_Told]], team: Team) -> ShardedFeatures:
@@ -152,17 +182,47 @@ def _describe_all(paths: Sequence[str], seen: dict[str, list[str]], team: Team) 
     """Let each file be described by whoever sees it: this process where it can."""
     reader = {path: next(who for who, those in sorted(seen.items()) if path in those) for path in paths}
     told: dict[str, _Told] = {}
-    for who in sorted(set(reader.values())):
-        mine = [path for path in paths if reader[path] == who]
-        if who:
-            told.update(team.client.run(_describe, mine, workers=[who])[who])
-        else:
-            told.update(_describe(mine))
+    for one in _asked(reader, _describe, "describe", team):
+        told.update(one)
     unfinished = [path for path, one in told.items() if not one.complete]
     if unfinished:
         msg = f"{unfinished[0]} is not finished: run the extraction of this shard again, which goes on where it ended."
         raise IncompleteCacheError(msg)
     return told
+
+
+def _verify_all(paths: Sequence[str], seen: dict[str, list[str]], team: Team) -> None:
+    """Let each file be compared with its checksums, by a worker that sees it and has few others to read."""
+    load = {who: 0 for who in seen if who}
+    reader = {}
+    for path in paths:
+        able = [who for who in load if path in seen[who]] or [""]
+        reader[path] = min(able, key=lambda who: load.get(who, 0))
+        if reader[path]:
+            load[reader[path]] += 1
+    _asked(reader, _verify, "verify", team)
+
+
+def _asked(reader: dict[str, str], function: Any, what: str, team: Team) -> list[Any]:
+    """What a function says of files, each read by the worker that stands there, "" being this process."""
+    paths = {who: [path for path, one in reader.items() if one == who] for who in sorted(set(reader.values()))}
+    here = [function(paths.pop(""))] if "" in paths else []
+    tasks = {i: Task(who, function, (mine,)) for i, (who, mine) in enumerate(paths.items())}
+    found = ask(team, what, tasks)
+    lost = [task for i, task in tasks.items() if i not in found]
+    if lost:
+        msg = (
+            f"The worker {lost[0].worker} was lost while it read {lost[0].arguments[0][0]}. Start it again on the "
+            "machine where that lies, and run again."
+        )
+        raise ClusterError(msg)
+    return [*here, *found.values()]
+
+
+def _verify(paths: Sequence[str]) -> None:
+    """On a worker too: refuse files that are damaged."""
+    for path in paths:
+        refuse_damaged(read_feature_file(path))
 
 
 def _describe(paths: Sequence[str]) -> dict[str, _Told]:
@@ -171,7 +231,8 @@ def _describe(paths: Sequence[str]) -> dict[str, _Told]:
     for path in paths:
         stored = read_feature_file(Path(path))
         shape, row = (len(stored.rows), stored.dim), 4 * stored.dim
-        file = FileRows(path, Path(path).stat().st_size, stored.layout.offsets["features"], shape, row)
+        begin = stored.layout.offsets["features"]
+        file = FileRows.at(Path(path), begin, begin, shape, row)
         texts = {name: getattr(stored.rows, name) for name in _TEXTS}
         told[path] = _Told(
             block_name(stored.backbone, stored.level),

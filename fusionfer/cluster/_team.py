@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from joblib import cpu_count
 
 import fusionfer
-from fusionfer.exceptions import ClusterError, DataError
-from fusionfer.memory import allowed_bytes, asked_bytes
+from fusionfer.exceptions import ClusterError, DataError, FusionferWarning
+from fusionfer.memory import allowed_bytes, asked_bytes, planned_bytes, size
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Team", "Worker", "connect", "cut"]
 
 _LOCAL = "local"
+#: What a client raises that has lost its scheduler; the last two when it has closed itself.
+_SILENT = (OSError, TimeoutError, RuntimeError, AttributeError, KeyError)
 _MOST_LOCAL = 8  # processes of a local cluster; what cores are left over become their threads
 
 
@@ -58,41 +62,148 @@ class Team:
     ----------
     client : distributed.Client
     workers : tuple of Worker
-        Those that were there when the team was made, sorted by address. `alive` says who is there now.
+        Those that were there when they were last counted, sorted by address. `alive` says who is there now.
     memory : int or None
+    fits : int
+        How many fits share the memory of each worker at a time.
+
+    Raises
+    ------
+    ClusterError
+        If a worker has no fusionfer, or another version.
     """
 
     def __init__(self, client: Client, memory: int | None = None) -> None:
-        self.client, self.memory = client, memory
-        self.workers = self._there()
+        self.client, self.memory, self.fits = client, memory, 1
+        self._address = _address(client)  # a client that has lost its scheduler does not know it any more
+        self._known: dict[str, Worker] = {}
+        self._refused: set[str] = set()
+        self._plans: dict[tuple[str, ...], dict[str, int]] = {}
+        self._counting = threading.Lock()
+        self._warned = False
+        self.workers, refused = self._count()
+        if refused:
+            raise ClusterError(refused[0])
         # Tasks that wait for each other must all have a thread: as many such groups as every worker has threads.
         self._groups = threading.BoundedSemaphore(self.side_by_side)
 
-    def refresh(self) -> None:
-        """Count the workers again: some may have come, some gone.
+    def refresh(self) -> tuple[Worker, ...]:
+        """Count the workers again, some may have come, some gone; newcomers of another version are left out.
+
+        Returns
+        -------
+        tuple of Worker
+            Who is there: as `workers`, which another thread may count anew meanwhile.
 
         Raises
         ------
         ClusterError
-            If there are none.
+            If there are none, or the scheduler does not answer.
         """
-        self.alive()
-        self.workers = self._there()
-        if not self.workers:
+        found = self.there()
+        if not found:
             msg = f"The scheduler at {self.address} has no workers any more. Start some: `dask worker {self.address}`."
             raise ClusterError(msg)
+        return found
 
-    def _there(self) -> tuple[Worker, ...]:
-        found = dict(self.client.scheduler_info()["workers"])
-        return tuple(
-            Worker(address, int(told["nthreads"]), int(told["memory_limit"] or 0))
-            for address, told in sorted(found.items())
+    def there(self) -> tuple[Worker, ...]:
+        """As `refresh`, but none is no error."""
+        with self._counting:
+            found, refused = self._count()
+            self.workers = found
+        for why in refused:
+            warnings.warn(f"{why} It is left out until then.", FusionferWarning, stacklevel=2)
+        return found
+
+    def _told(self) -> dict[str, Any]:
+        """What the scheduler says of each worker; releases of Dask differ in how many it tells of unless asked."""
+        try:
+            return dict(self.client.scheduler_info(n_workers=-1)["workers"])
+        except _SILENT as error:
+            raise self._silent(error) from error
+
+    def _silent(self, error: BaseException) -> ClusterError:
+        return ClusterError(
+            f"The scheduler at {self.address} does not answer any more ({_said(error)}). Start it, and run again."
         )
+
+    def _count(self) -> tuple[tuple[Worker, ...], list[str]]:
+        """Who is there and can do the work, and what is wrong with those who are new and cannot."""
+        told = self._told()
+        new = sorted(told.keys() - self._known.keys() - self._refused)
+        objections = _objections(self.client, new) if new else {}
+        self._refused |= {address for address, why in objections.items() if why}
+        workers = tuple(
+            Worker(address, int(one["nthreads"]), int(one["memory_limit"] or 0))
+            for address, one in sorted(told.items())
+            if address in self._known or objections.get(address) == ""  # who does not answer is not there yet
+        )
+        self._known.update({worker.address: worker for worker in workers})
+        limited = [worker for worker in workers if worker.memory]
+        if limited and not self._warned:
+            self._warned = True
+            msg = (
+                f"Dask limits the memory of the worker {limited[0].address} to {size(limited[0].memory)}. It counts "
+                "the pages of mapped files, pauses workers near the limit and ends those beyond it, however little "
+                "they allocate. Start workers with --memory-limit 0, and say how much they may take with --memory."
+            )
+            warnings.warn(msg, FusionferWarning, stacklevel=4)
+        return workers, [why for why in objections.values() if why]
+
+    def threads(self, worker: str) -> int:
+        """Threads of the worker with this address, be it gone by now."""
+        return self._known[worker].threads
+
+    def idle_by_pause(self) -> dict[str, int]:
+        """Addresses of workers that Dask has paused and that do nothing, with the limits of their memory."""
+        return {
+            address: int(one["memory_limit"] or 0)
+            for address, one in self._told().items()
+            if one.get("status") == "paused" and not one.get("metrics", {}).get("task_counts", {}).get("executing")
+        }
+
+    def room(self) -> dict[str, int]:
+        """Bytes that each worker may take: of what the team may, of Dask's limit, of its machine with all who share it.
+
+        Raises
+        ------
+        ClusterError
+            If no worker answers.
+        """
+        workers = self.workers
+        if self.memory is None:
+            plans = self._planned(tuple(worker.address for worker in workers))
+        else:
+            # Who is asked for an amount has it for itself; a machine is shared.
+            plans = dict.fromkeys((worker.address for worker in workers), self.memory)
+        least = min(plans.values())
+        room = {worker.address: plans.get(worker.address, least) for worker in workers}
+        return {worker.address: min(room[worker.address], worker.memory or room[worker.address]) for worker in workers}
+
+    def _planned(self, addresses: tuple[str, ...]) -> dict[str, int]:
+        """What the machine of each worker has, shared out among the workers there."""
+        if addresses not in self._plans:
+            told = self.client.run(_machine, workers=list(addresses), on_error="ignore")
+            if not told:
+                msg = (
+                    f"None of the {len(addresses)} workers at {self.address} says how much memory it has. Start others."
+                )
+                raise ClusterError(msg)
+            here = Counter(host for host, _ in told.values())
+            self._plans[addresses] = {one: planned // here[host] for one, (host, planned) in told.items()}
+        return self._plans[addresses]
+
+    def share_of_memory(self, worker: str) -> int | None:
+        """Bytes that each of the `fits` may plan with on a worker; None: all of its machine."""
+        if self.fits == 1:
+            return self.memory
+        room = self.room()
+        return room.get(worker, min(room.values())) // self.fits
 
     @property
     def address(self) -> str:
         """Address of the scheduler."""
-        return _address(self.client)
+        return self._address
 
     @property
     def dashboard(self) -> str:
@@ -131,9 +242,8 @@ class Team:
         """
         try:
             return tuple(sorted(self.client.nthreads()))
-        except (OSError, TimeoutError, RuntimeError) as error:
-            msg = f"The scheduler at {self.address} does not answer any more ({_said(error)}). Start it, and run again."
-            raise ClusterError(msg) from error
+        except _SILENT as error:
+            raise self._silent(error) from error
 
     def shares(self, n: int) -> list[tuple[Worker, slice]]:
         """Cut n rows into runs, one for each worker and as long as it has threads; nobody gets none.
@@ -266,34 +376,41 @@ def _team(client: Client, count: int, timeout: float, local: bool = False) -> Te
             "--memory-limit 0`."
         )
         raise ClusterError(msg) from error
-    _check_versions(client)
-    # Workers on this machine share what may be taken here.
-    return Team(client, allowed_bytes() // len(client.nthreads()) if local else asked_bytes())
+    # Workers on this machine share what may be taken here, with this process.
+    return Team(client, allowed_bytes() // (len(client.nthreads()) + 1) if local else asked_bytes())
 
 
 def _address(client: Client) -> str:
     return str(getattr(client.scheduler, "address", "an address that is not known"))
 
 
-def _check_versions(client: Client) -> None:
-    """Refuse workers that have no fusionfer, or another one."""
+def _machine() -> tuple[str, int]:
+    """On a worker: its machine, and how much memory it has."""
+    return socket.gethostname(), planned_bytes()
+
+
+def _objections(client: Client, workers: list[str]) -> dict[str, str]:
+    """What is wrong with workers that have no fusionfer, or another one, "" with others; without those who are gone."""
 
     def version() -> str:
         # Sent as code, since a worker without fusionfer could not find it by name.
         try:
             import fusionfer
-        except ImportError as error:
+        except Exception as error:
             return f"no fusionfer ({error})"
         return f"fusionfer {fusionfer.__version__}"
 
-    mine = f"fusionfer {fusionfer.__version__}"
-    for worker, told in sorted(client.run(version, on_error="return").items()):
+    mine, found = f"fusionfer {fusionfer.__version__}", {}
+    for worker, told in sorted(client.run(version, workers=workers, on_error="return").items()):
+        if isinstance(told, OSError):  # of the connection: `version` raises nothing
+            continue
+        found[worker] = ""
         if told != mine:
-            msg = (
+            found[worker] = (
                 f"The worker {worker} has {told if isinstance(told, str) else _said(told)}, and this process has "
                 f"{mine}. Install the same version in the environments of all workers, and start them again."
             )
-            raise ClusterError(msg)
+    return found
 
 
 def _said(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fusionfer.costs._machine import cores, slowness
+from fusionfer.costs._summing import summed
 from fusionfer.memory import MAPPED_FROM, Estimate
 
 __all__ = ["estimate_merging", "estimate_noise", "estimate_report", "estimate_verifying"]
@@ -21,13 +22,13 @@ _START = 2.0  # seconds
 def estimate_verifying(size: int, rows: int) -> Estimate:
     """Estimate what comparing the checksums of `size` bytes of caches takes, the largest of which has so many rows."""
     parts = [("programs", _PROGRAMS), ("tables of rows", rows * _ROW), ("blocks", 20 * _MB)]
-    return Estimate.of("cache verify", parts, slowness() * (size / _CHECKED + rows * 5e-6 + _START))
+    return summed("cache verify", parts, slowness() * (size / _CHECKED + rows * 5e-6 + _START))
 
 
 def estimate_merging(size: int, rows: int) -> Estimate:
     """Estimate what joining `size` bytes of caches with so many rows takes."""
     parts = [("programs", _PROGRAMS), ("tables of rows", 3 * rows * _ROW), ("blocks", 60 * _MB)]
-    return Estimate.of("cache merge", parts, slowness() * (size / _COPIED + rows * 1e-5 + _START))
+    return summed("cache merge", parts, slowness() * (size / _COPIED + rows * 1e-5 + _START))
 
 
 def estimate_report(rows: int, columns: int, *, limit: int, pictures: bool = False) -> Estimate:
@@ -54,7 +55,7 @@ def estimate_report(rows: int, columns: int, *, limit: int, pictures: bool = Fal
         ("tables of rows", rows * (2 * _ROW + (900 if pictures else 0))),
     ]
     seconds = slowness() * (2 * matrix / _READ + rows * 2e-4 + 12.0 + 3.0 * pictures)
-    return Estimate.of("report", parts, seconds)
+    return summed("report", parts, seconds)
 
 
 def estimate_noise(rows: int, columns: int, classes: int, *, limit: int, folds: int = 5) -> Estimate:
@@ -80,4 +81,4 @@ def estimate_noise(rows: int, columns: int, classes: int, *, limit: int, folds: 
         ("tables of rows", 3 * rows * _ROW),
     ]  # fmt: skip
     flops = folds * 2.0 * rows * columns * classes * 900
-    return Estimate.of("label noise", parts, slowness() * (flops / (40e9 * cores()) + folds * 1.0 + _START))
+    return summed("label noise", parts, slowness() * (flops / (40e9 * cores()) + folds * 1.0 + _START))

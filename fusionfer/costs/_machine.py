@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["REFERENCE_GFLOPS", "cores", "gflops", "slowness"]
+__all__ = ["REFERENCE_GFLOPS", "cores", "decoders", "gflops", "slowness"]
 
 #: What `gflops` said where the unit costs were measured: a core of an AMD EPYC with AVX-512.
 REFERENCE_GFLOPS = 105.0
@@ -52,3 +52,8 @@ def cores() -> int:
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(there, int(asked)) if asked.isdecimal() and int(asked) else there
+
+
+def decoders() -> int:
+    """How many pictures `audit`, `eda` and the search for faces decode at a time: as many as the machine has cores."""
+    return os.cpu_count() or 1

@@ -1,11 +1,13 @@
-"""What it takes to run pictures through networks, and to train networks."""
+"""What it takes to run pictures through networks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fusionfer.costs._machine import cores, slowness
+from fusionfer.costs._summing import summed
 from fusionfer.memory import Estimate
 
 __all__ = [
@@ -14,8 +16,8 @@ __all__ = [
     "estimate_explaining",
     "estimate_exporting",
     "estimate_extraction",
+    "estimate_live",
     "estimate_prediction",
-    "estimate_training",
     "fitting_batch",
     "network_costs",
     "workers_for",
@@ -30,11 +32,12 @@ _COPIES = 3.8  # of the weights while they are read, folded and laid out for the
 _KEPT_COPIES = 2.4  # of them that stay, where further networks follow
 _ROW = 900  # bytes: ids, labels and groups as text, digests twice, the key of a picture
 _START = 6.0  # seconds: imports
+_FRAMES = 16  # of a video that are read, searched, judged, drawn and written at a time, with their copies
+_PIXELS = 48 * 48  # of a picture of which nothing is known
+_DECODED = 8  # bytes a pixel while a picture is decoded: the file, blue-green-red, red-green-blue; 5.1 to 6.7 were seen
 _LOADING = 12e-3  # seconds a MB of weights: read, hashed, folded, laid out
 _EACH = 0.6  # ms a picture at any size: reading, decoding, hashing, handing over
-_TRAINED_COPIES = 5.5  # of weights: themselves, gradients, moments, average, best epoch, what is written
-_BACKWARD, _BACKWARD_ROOM = 3.5, 3.0  # of a pass forward alone
-_AUGMENTING = 0.7  # ms a picture
+_EACH_PIXEL = 20e-6  # ms: decoding; 9 to 28 ns were seen
 _ENLARGING = 1.5  # ms to make 224 x 224 values of a picture and normalise them
 
 
@@ -120,6 +123,7 @@ def _forward(
     batch_size: int,
     workers: int,
     on_cpu: bool,
+    pixels: int = _PIXELS,
     rows: int | None = None,
     more: Sequence[tuple[str, int]] = (),
     seconds: float = 0.0,
@@ -128,29 +132,36 @@ def _forward(
     room = _activations(networks, batch_size, workers) if on_cpu else 0
     parts = [
         ("programs", _TORCH + _KERNELS), ("weights", kept + reading), ("activations", room),
-        ("tables of rows", _ROW * (n if rows is None else rows)), *more,
+        ("tables of rows", _ROW * (n if rows is None else rows)),
+        ("pictures being decoded", workers * _DECODED * pixels), *more,
     ]  # fmt: skip
     loading = _LOADING * sum(network_costs(name).weights for name, _ in networks)
-    taken = slowness() * (_work(networks, n) / max(1, min(cores(), workers)) + loading + _START + seconds)
-    return Estimate.of(what, parts, taken if on_cpu else float("nan"))
+    decoding = 1e-3 * min(n, n if rows is None else rows) * _EACH_PIXEL * pixels
+    work = _work(networks, n) + decoding
+    taken = slowness() * (work / max(1, min(cores(), workers)) + loading + _START + seconds)
+    return summed(what, parts, taken if on_cpu else float("nan"))
 
 
 def estimate_extraction(
     n: int, networks: Sequence[tuple[str, int]], *, batch_size: int = 32, threads: int | None = None,
-    on_cpu: bool = True,
+    pixels: int = _PIXELS, rows: int | None = None, on_cpu: bool = True,
 ) -> Estimate:  # fmt: skip
     """Estimate what extraction takes.
 
     Parameters
     ----------
     n : int
-        Pictures.
+        Pictures that this process runs through the networks.
     networks : sequence of (str, int)
         Name of each backbone, and its input side in pixels.
     batch_size : int
         Pictures that go through a network together.
     threads : int, optional
         Of torch; by default as many as there are cores.
+    pixels : int
+        Of a picture.
+    rows : int, optional
+        Pictures of the whole set, whose names every process knows; by default n.
     on_cpu : bool
         Whether the networks run here. What they take on a GPU is neither of this memory nor known before.
 
@@ -159,39 +170,56 @@ def estimate_extraction(
     Estimate
     """
     workers = workers_for(-(-n // batch_size), threads)
-    return _forward("extract", n, networks, batch_size=batch_size, workers=workers, on_cpu=on_cpu)
+    return _forward(
+        "extract", n, networks, batch_size=batch_size, workers=workers, on_cpu=on_cpu, pixels=pixels, rows=rows
+    )  # fmt: skip
 
 
 def fitting_batch(
-    n: int, networks: Sequence[tuple[str, int]], limit: int, *, batch_size: int, threads: int | None = None
-) -> int:
-    """Return the largest halved, quartered, ... `batch_size` with which extraction stays below a limit; 0 if none."""
+    n: int, networks: Sequence[tuple[str, int]], limit: int, *, batch_size: int, **options: Any
+) -> int:  # fmt: skip
+    """Return the largest halved, quartered, ... `batch_size` with which extraction stays below a limit; 0 if none.
+
+    The other `options` are those of `estimate_extraction`.
+    """
     size = batch_size
-    while size and estimate_extraction(n, networks, batch_size=size, threads=threads).bytes > limit:
+    while size and estimate_extraction(n, networks, batch_size=size, **options).bytes > limit:
         size //= 2
     return size
 
 
 def estimate_prediction(
     n: int, networks: Sequence[tuple[str, int]], *, batch_size: int = 32, columns: int = 0, head: int = 0,
-    on_cpu: bool = True,
+    pixels: int = _PIXELS, on_cpu: bool = True,
 ) -> Estimate:  # fmt: skip
     """Estimate what prediction takes: that of extraction, features in `columns`, a model of `head` bytes."""
     more = [("features", 12 * n * columns), ("the model", 3 * head)]
     workers = workers_for(-(-n // batch_size))
-    return _forward("predict", n, networks, batch_size=batch_size, workers=workers, on_cpu=on_cpu, more=more)
+    return _forward(
+        "predict", n, networks, batch_size=batch_size, workers=workers, on_cpu=on_cpu, pixels=pixels, more=more
+    )  # fmt: skip
 
 
 def estimate_explaining(
     pictures: int, windows: int, networks: Sequence[tuple[str, int]], *, batch_size: int, head: int = 0,
-    on_cpu: bool = True,
+    pixels: int = _PIXELS, on_cpu: bool = True,
 ) -> Estimate:  # fmt: skip
     """Estimate what explaining takes: each picture goes through the networks once for each place of the square."""
     more = [("the model", 3 * head), ("figures", 60 * _MB)]
     workers = workers_for(-(-windows // batch_size))
     return _forward(
         "explain", pictures * windows, networks, batch_size=batch_size, workers=workers, on_cpu=on_cpu, rows=pictures,
-        more=more,
+        pixels=pixels, more=more,
+    )  # fmt: skip
+
+
+def estimate_live(
+    networks: Sequence[tuple[str, int]], *, head: int = 0, pixels: int = 1920 * 1080, on_cpu: bool = True
+) -> Estimate:
+    """Estimate what a camera or a video takes: one face at a time, and the frames that are under way; no time."""
+    more = [("the model", 3 * head), ("frames", _FRAMES * 3 * pixels), ("detector and drawing", 60 * _MB)]
+    return _forward(
+        "live", 1, networks, batch_size=1, workers=1, on_cpu=on_cpu, pixels=pixels, more=more, seconds=float("nan")
     )  # fmt: skip
 
 
@@ -203,63 +231,3 @@ def estimate_exporting(networks: Sequence[tuple[str, int]], *, checks: int, head
     return _forward(
         "export", checks, networks, batch_size=8, workers=1, on_cpu=True, more=more, seconds=seconds
     )  # fmt: skip
-
-
-def estimate_training(
-    n: int,
-    judged: int,
-    networks: Sequence[tuple[str, int]],
-    *,
-    epochs: int,
-    batch_size: int,
-    size: int,
-    optimizers: int = 1,
-    small_stem: bool = False,
-    views: int = 1,
-    channels: int = 3,
-    most_pictures: int = 2 << 30,
-    on_cpu: bool = True,
-) -> Estimate:
-    """Estimate what training takes.
-
-    Parameters
-    ----------
-    n, judged : int
-        Pictures that train, and those that are judged after each epoch.
-    networks : sequence of (str, int)
-        Name, and side in pixels of what it is shown.
-    epochs : int
-    batch_size : int
-    size : int
-        Side of the pictures that are kept, in pixels.
-    optimizers : int
-        Each trains every network once.
-    small_stem : bool
-        Whether the network begins without halving, and so computes on sixteen times the pixels.
-    views : int
-        Of each picture that is judged at the end.
-    channels : int
-        Of the pictures that are kept.
-    most_pictures : int
-        Bytes of them at most; where there are more, they are decoded anew each epoch.
-    on_cpu : bool
-
-    Returns
-    -------
-    Estimate
-    """
-    networks = [(name, side * 4 if small_stem else side) for name, side in networks]
-    weights = max(network_costs(name).weights for name, _ in networks) * _MB
-    kept = 2 * (n + judged) * channels * size * size
-    parts = [
-        ("programs", _TORCH + _KERNELS + 130 * _MB),  # with Lightning
-        ("weights, gradients, moments and averages", int(_TRAINED_COPIES * weights)),
-        ("activations", int(_BACKWARD_ROOM * _activations(networks, batch_size, 1)) if on_cpu else 0),
-        ("pictures", min(kept, most_pictures)),
-        ("tables of rows", (n + judged) * _ROW),
-    ]
-    each = sum(network_costs(name).work * _scale(side) for name, side in networks) + _AUGMENTING * len(networks)
-    epoch = 1e-3 * (each * (_BACKWARD * n + judged) + _EACH * (n + judged))
-    last = 1e-3 * each * judged * views
-    taken = slowness() * (optimizers * (epochs * epoch + last) / cores() + 2 * _START)
-    return Estimate.of("train", parts, taken if on_cpu else float("nan"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fusionfer.costs._machine import cores, slowness
+from fusionfer.costs._machine import cores, decoders, slowness
+from fusionfer.costs._summing import summed
 from fusionfer.memory import Estimate
 
 __all__ = ["estimate_audit", "estimate_eda"]
@@ -24,7 +25,7 @@ _NEAR_EACH, _NEAR_PAIR = 2.4, 67e-6  # ms a picture, and each pair of them
 
 
 def _decoding(pixels: int) -> int:
-    return cores() * _DECODED * pixels
+    return decoders() * _DECODED * pixels
 
 
 def estimate_eda(n: int, pixels: int = 48 * 48, *, samples: int = 56, figures: bool = False) -> Estimate:
@@ -52,7 +53,7 @@ def estimate_eda(n: int, pixels: int = 48 * 48, *, samples: int = 56, figures: b
         ("samples", 3 * samples * min(pixels, 1 << 16)),
     ]
     seconds = slowness() * (1e-3 * n * (_EDA + _EDA_PIXEL * pixels) / cores() + _START + 4.0 * figures)
-    return Estimate.of("eda", parts, seconds)
+    return summed("eda", parts, seconds)
 
 
 def estimate_audit(
@@ -94,9 +95,9 @@ def estimate_audit(
     if faces:
         work += n * (2.0 + 1e-3 * pixels)
     seconds = slowness() * (1e-3 * work / cores() + _START)
-    found = Estimate.of("audit", parts, seconds)
+    found = summed("audit", parts, seconds)
     if noise is None:
         return found
     kept = n * _ROW
     more = [*found.parts] if found.bytes >= noise.bytes + kept else [*noise.parts, ("tables of rows", kept)]
-    return Estimate.of("audit", more, found.seconds + noise.seconds)
+    return summed("audit", more, found.seconds + noise.seconds)

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,9 @@ class Features:
     ids : ndarray of str, shape (n,)
         Unique.
     X : ndarray of float32, or MappedMatrix, shape (n, d)
-        One cache file alone stays a read-only memory map. Several that are together larger than an eighth of the memory
-        stay in their files, side by side (`fusionfer.matrices.MappedMatrix`): ``numpy.asarray(features.X)`` reads them.
+        What is larger than an eighth of the memory stays in its files, side by side
+        (`fusionfer.matrices.MappedMatrix`): ``numpy.asarray(features.X)`` reads it. Less is an array; that of one cache
+        file alone, of which all rows are wanted, is a read-only memory map.
     y, splits, groups : ndarray of str, shape (n,)
         Labels, splits and groups; empty where unknown.
     blocks : dict of str to slice
@@ -312,7 +314,7 @@ class Features:
         return replace(self, X=take_rows(self.X, index), **texts)
 
     def only(self, *names: str) -> Features:
-        """Return the same rows with these blocks alone, in this order; one block, or what is mapped, is a view.
+        """Return the same rows with these blocks alone, in this order; a view if they lie side by side, or are mapped.
 
         Raises
         ------
@@ -320,10 +322,12 @@ class Features:
             If there is no such block.
         """
         arrays = [self.block(name) for name in names]
+        columns = [self.blocks[name] for name in names]
+        together = len(names) > 0 and all(a.stop == b.start for a, b in pairwise(columns))
         ends = np.cumsum([array.shape[1] for array in arrays]).tolist()
         return replace(
             self,
-            X=_joined(arrays),
+            X=self.X[:, columns[0].start : columns[-1].stop] if together else _joined(arrays),
             blocks={n: slice(end - a.shape[1], end) for n, a, end in zip(names, arrays, ends, strict=True)},
             provenance={name: self.provenance[name] for name in names if name in self.provenance},
         )
@@ -418,6 +422,4 @@ def _names_for(block: str, known: Mapping[str, Any] | None) -> tuple[str, str, d
 
 def _joined(arrays: list[Any]) -> Any:
     """Return arrays side by side: mapped ones unread, others as one array."""
-    if len(arrays) == 1:
-        return arrays[0]
     return arrays[0].beside(*arrays[1:]) if is_mapped(arrays[0]) else np.concatenate(arrays, axis=1)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionfer.cache import SHARDS, CacheFolder
-from fusionfer.cluster import ClusterMatrix, find_shards
+from fusionfer.cluster import ClusterMatrix, ShardedFeatures, find_shards
+from fusionfer.exceptions import DataError
 from fusionfer.features import Features
 from fusionfer.heads.boosting import sliced_size
 
@@ -31,7 +32,7 @@ def read_on_cluster(
     team : Team
         From `fusionfer.cluster.connect`.
     features : sequence of str, or mapping, optional
-        Blocks, as `Features.read` takes them; shards are taken as they are.
+        Blocks, as `Features.read` takes them; of shards as ``backbone:level``, without weights.
 
     Returns
     -------
@@ -44,8 +45,20 @@ def read_on_cluster(
         If neither is there, or shards are missing.
     """
     folder = CacheFolder(cache)
-    if not folder.blocks() and features is None and (Path(cache) / SHARDS).is_dir():
-        found = find_shards(cache, team)
+    # What lies only where the workers are cannot be looked for here.
+    if not folder.files() and not (folder.parts() and not (folder.path / SHARDS).is_dir()):
+        names = [features] if isinstance(features, str) else None if features is None else list(features)
+        wanted = list(features.values()) if isinstance(features, Mapping) else names
+        for one in wanted or ():
+            if "@" in one:
+                msg = (
+                    f"Blocks of shards that were not joined are named backbone:level, got {one!r}. Leave "
+                    f"{one[one.index('@') :]} out; the shards of one extraction are of one kind of weights."
+                )
+                raise DataError(msg)
+        found = find_shards(cache, team, wanted)
+        if isinstance(features, Mapping):
+            found = _renamed(found, features)
         rows = found.rows
         known = {name: {"key": key, "record": found.records[name]} for name, key in found.keys.items()}
         note = f"The rows are read from {found.count} shards that were not joined."
@@ -56,8 +69,20 @@ def read_on_cluster(
     return replace(read, X=ClusterMatrix.over(read.X, team))
 
 
+def _renamed(found: ShardedFeatures, features: Mapping[str, str]) -> ShardedFeatures:
+    """Blocks under the names that they were given."""
+    return replace(
+        found,
+        blocks={name: found.blocks[block] for name, block in features.items()},
+        keys={name: found.keys[block] for name, block in features.items()},
+        records={name: found.records[block] for name, block in features.items()},
+    )
+
+
 def folds_side_by_side(team: Team, n: int, d: int, n_classes: int) -> int:
     """How many fits of ``xgb-wn`` a team has room for at a time: a thread on every worker for each, and memory.
+
+    From then on the team lets each fit plan with as small a part of a worker's memory.
 
     Parameters
     ----------
@@ -70,7 +95,10 @@ def folds_side_by_side(team: Team, n: int, d: int, n_classes: int) -> int:
     int
         At least 1.
     """
-    each = sliced_size(-(-n // len(team.workers)), d, n_classes).in_memory
-    known = [memory for memory in (team.memory, *(worker.memory for worker in team.workers)) if memory]
-    room = min(known) // (2 * each) if known else team.side_by_side
-    return max(1, min(team.side_by_side, int(room)))
+    room = team.room()
+    counts = [
+        room[worker.address] // (2 * sliced_size(rows.stop - rows.start, d, n_classes).in_memory)
+        for worker, rows in team.shares(n)
+    ]
+    team.fits = max(1, min(team.side_by_side, *counts))
+    return team.fits

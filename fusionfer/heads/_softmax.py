@@ -16,6 +16,7 @@ from fusionfer.heads._softmax_training import Choice, SoftmaxTask, make_task, so
 from fusionfer.heads._training import (
     above_zero,
     checked_held_out,
+    finite_scores,
     given_rows,
     raise_complaints,
     rows_to_predict,
@@ -232,7 +233,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     def _scores(self, X: Any) -> np.ndarray:
         X = rows_to_predict(self, X)
         # The few weights take the dtype of the many rows: the other way round X would be copied.
-        return X @ self.coef_.T.astype(X.dtype) + self.intercept_
+        return finite_scores(self, X, X @ self.coef_.T.astype(X.dtype) + self.intercept_)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score of each class.

@@ -80,9 +80,10 @@ class SoftmaxTask:
         parts += [(fold.y, len(fold.seen)) for fold in self.folds if fold.y is not self.y]
         # Two columns w and -w are penalised half as much as their difference.
         unit = 0.5 if len(self.classes) == 2 else 1.0
+        costs = (unit * C * self.weight for C in self.grid)  # each is shared by the fits of all folds
         return [
-            SoftmaxProblem(y, n_classes, unit * C * self.weight, self.columns, self.shift, self.factor)
-            for C in self.grid
+            SoftmaxProblem(y, n_classes, cost, self.columns, self.shift, self.factor)
+            for cost in costs
             for y, n_classes in parts
         ]
 
@@ -129,7 +130,7 @@ def make_task(
     classes, numbers, weights, factor = number_classes(head, y[rows], trained, head.class_weight)
     index, weight = np.full(len(X), -1, dtype=np.intp), np.zeros(len(X))
     index[rows], weight[rows] = numbers, weights
-    fold_of = np.full(len(X), -1, dtype=np.intp)
+    fold_of = np.full(len(X), -1, dtype=np.int16)
     view = (slice(0, X.shape[1]), None, None) if job is None else (job.columns, job.shift, job.factor)
     if head.C != "auto":
         return SoftmaxTask(classes, index, weight, (), fold_of, index, weight, (float(head.C),), *view)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_array
 
 from fusionfer.exceptions import DataError
 from fusionfer.matrices import MappedMatrix, is_mapped, read_rows
@@ -44,10 +45,16 @@ class GaussianKernel:
         """Yield slices of the rows of X (n, d) with the kernel (rows, m) to `points` (m, d), which are scaled already.
 
         Products run in the dtype of `points`; distances and the kernel are float64.
+
+        Raises
+        ------
+        ValueError
+            If a row of a MappedMatrix is not finite: nobody has seen it before.
         """
         norms = np.einsum("ij,ij->i", points, points, dtype=np.float64)
         for rows in _pieces(len(X), max(X.shape[1], len(points))):
-            Z = self.scaled(read_rows(X, rows), points.dtype)
+            own = read_rows(X, rows)
+            Z = self.scaled(check_array(own, input_name="X") if is_mapped(X) else own, points.dtype)
             squares = (Z @ points.T).astype(np.float64)
             squares *= -2.0
             squares += norms

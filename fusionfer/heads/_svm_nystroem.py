@@ -20,6 +20,7 @@ from fusionfer.heads._training import (
     TrainingRows,
     above_zero,
     checked_held_out,
+    finite_piece,
     is_calibrated,
     raise_complaints,
     rows_to_predict,
@@ -31,7 +32,7 @@ from fusionfer.heads._training import (
 )
 from fusionfer.heads.linear import LOSSES
 from fusionfer.heads.linear._threads import at_most
-from fusionfer.matrices import MappedMatrix, is_mapped, scratch_array
+from fusionfer.matrices import PIECE_BYTES, MappedMatrix, in_pieces, is_mapped, scratch_array
 
 __all__ = ["NystroemSVMClassifier"]
 
@@ -300,8 +301,14 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, r), in the dtype of X
-            Their products approximate the kernel.
+        ndarray or MappedMatrix of shape (n, r), in the dtype of X
+            Their products approximate the kernel. Those of a MappedMatrix are one too: they are written to a scratch
+            file (`fusionfer.matrices.scratch_array`). The predictions below need none.
+
+        Raises
+        ------
+        StoreFullError
+            If the disk has no room for the scratch file.
         """
         return self._features(rows_to_predict(self, X))
 
@@ -318,6 +325,16 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
                 features[start:end][rows] = values @ self.map_
         return MappedMatrix([features]) if scratch else features
 
+    def _ask(self, what: str, X: Any) -> np.ndarray:
+        """What the machines say of rows; of a matrix that stays in its files piece by piece, with no features kept."""
+        X = rows_to_predict(self, X)
+        ask = getattr(self.linear_, what)
+        if not is_mapped(X):
+            return ask(self._features(X))
+        # Rows and features of a piece are about as large as a piece of X is elsewhere.
+        most = PIECE_BYTES * X.shape[1] // max(X.shape[1], len(self.landmarks_))
+        return in_pieces(lambda rows: ask(self._features(finite_piece(self, rows))), X, most)
+
     def decision_function(self, X: Any) -> np.ndarray:
         """Score of each class.
 
@@ -331,13 +348,11 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         ndarray of float64, shape (n, K), or (n,) for two classes
             The highest wins; with two classes, the score of the second.
         """
-        features = self.features(X)
-        return self.linear_.decision_function(features)
+        return self._ask("decision_function", X)
 
     def predict(self, X: Any) -> np.ndarray:
         """Label of each row (n,): the class with the highest score."""
-        features = self.features(X)
-        best = self.linear_.predict(features)
+        best = self._ask("predict", X)
         return self.classes_[best]
 
     @available_if(is_calibrated)
@@ -354,8 +369,7 @@ class NystroemSVMClassifier(ClassifierMixin, BaseEstimator):
         ndarray of float64, shape (n, K)
             Rows sum to 1.
         """
-        features = self.features(X)
-        return self.linear_.predict_proba(features)
+        return self._ask("predict_proba", X)
 
 
 def _fit_alike(

@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from fusionfer.exceptions import DataError, unknown_name
-from fusionfer.matrices import MappedMatrix, is_mapped, take_rows
+from fusionfer.matrices import MappedMatrix, is_mapped, row_pieces, take_rows
 
 __all__ = [
     "DTYPES",
@@ -30,6 +30,8 @@ __all__ = [
     "above_zero",
     "checked_groups",
     "checked_held_out",
+    "finite_piece",
+    "finite_scores",
     "given_rows",
     "is_calibrated",
     "judging_rows",
@@ -154,6 +156,8 @@ def _mapped(X: MappedMatrix, y: Any) -> tuple[MappedMatrix, np.ndarray]:
 def rows_to_predict(estimator: Any, X: Any) -> Any:
     """Check what a fitted head is to predict: (n, d) in float32 or float64, columns as in `fit`, or a MappedMatrix.
 
+    Whether a MappedMatrix is finite is left to `finite_piece` or `finite_scores`, which see its rows anyway.
+
     Raises
     ------
     NotFittedError
@@ -174,6 +178,32 @@ def rows_to_predict(estimator: Any, X: Any) -> Any:
         return X
     _refuse_text(X)
     return validate_data(estimator, X, dtype=DTYPES, reset=False)
+
+
+def finite_piece(estimator: Any, rows: np.ndarray) -> np.ndarray:
+    """Return rows that were read from a MappedMatrix, if they are finite.
+
+    Raises
+    ------
+    ValueError
+        As `rows_to_predict` of an array.
+    """
+    return check_array(rows, dtype=DTYPES, estimator=estimator, input_name="X")
+
+
+def finite_scores(estimator: Any, X: Any, scores: np.ndarray) -> np.ndarray:
+    """Return scores (n, L) that are sums over the columns of X; a row of a map that is not finite has none.
+
+    Raises
+    ------
+    ValueError
+        As `rows_to_predict` of an array.
+    """
+    if is_mapped(X) and not np.isfinite(scores).all():
+        strange = X.rows(~np.isfinite(scores).all(axis=1))
+        for rows in row_pieces(strange):
+            finite_piece(estimator, strange.read(rows))
+    return scores
 
 
 def _refuse_text(X: Any) -> None:

@@ -7,11 +7,14 @@ from fusionfer.matrices._mapped import (
     MappedMatrix,
     in_pieces,
     is_mapped,
+    is_read_here,
+    moments,
     read_rows,
     row_pieces,
     take_rows,
 )
 from fusionfer.matrices._piecewise import piecewise
+from fusionfer.matrices._room import scratch_folder
 from fusionfer.matrices._scratch import scratch_array
 
 __all__ = [
@@ -19,9 +22,12 @@ __all__ = [
     "MappedMatrix",
     "in_pieces",
     "is_mapped",
+    "is_read_here",
+    "moments",
     "piecewise",
     "read_rows",
     "row_pieces",
     "scratch_array",
+    "scratch_folder",
     "take_rows",
 ]

@@ -8,13 +8,22 @@ from typing import Any, Self
 import numpy as np
 
 from fusionfer.exceptions import DataError, NonFiniteFeaturesError
+from fusionfer.matrices._rows import Rows, at, compose, count, is_dense, plain_rows, spread
 
-__all__ = ["PIECE_BYTES", "MappedMatrix", "in_pieces", "is_mapped", "read_rows", "row_pieces", "take_rows"]
+__all__ = [
+    "PIECE_BYTES",
+    "MappedMatrix",
+    "in_pieces",
+    "is_mapped",
+    "is_read_here",
+    "moments",
+    "read_rows",
+    "row_pieces",
+    "take_rows",
+]
 
 #: Rows are read in pieces of about so many bytes.
 PIECE_BYTES = 1 << 25
-
-_Rows = slice | np.ndarray
 
 
 class MappedMatrix:
@@ -29,8 +38,8 @@ class MappedMatrix:
         What stands side by side.
     index : sequence of slice or ndarray of int, optional
         For each part, which of its rows stand in the rows of the matrix; by default all of them in their order.
-    shift, factor : ndarray of float64, shape (d,), optional
-        What is read is ``(part - shift) * factor``, in float32.
+    shift, factor : array-like of float, shape (d,), optional
+        What is read is ``(part - shift) * factor``, in float32; one that is missing changes nothing.
 
     Attributes
     ----------
@@ -40,7 +49,8 @@ class MappedMatrix:
     Raises
     ------
     DataError
-        If the parts differ in the number of rows, or are not float32 matrices.
+        If the parts differ in the number of rows, or are not float32 matrices, or `index`, `shift` or `factor` do not
+        fit them.
 
     Examples
     --------
@@ -61,7 +71,7 @@ class MappedMatrix:
     def __init__(
         self,
         parts: Sequence[np.ndarray],
-        index: Sequence[_Rows] | None = None,
+        index: Sequence[Rows] | None = None,
         shift: np.ndarray | None = None,
         factor: np.ndarray | None = None,
     ) -> None:
@@ -71,22 +81,27 @@ class MappedMatrix:
             msg = f"The parts must be float32 matrices, got {', '.join(strange) or 'none'}."
             raise DataError(msg)
         given = [slice(0, len(part)) for part in self.parts] if index is None else index
-        self.index = tuple(_plain_rows(rows, len(part)) for rows, part in zip(given, self.parts, strict=True))
-        counts = [_count(rows) for rows in self.index]
+        if len(given) != len(self.parts):
+            msg = f"The index must say of each of {len(self.parts)} parts which rows, got {len(given)} entries."
+            raise DataError(msg)
+        self.index = tuple(plain_rows(rows, len(part)) for rows, part in zip(given, self.parts, strict=True))
+        counts = [count(rows) for rows in self.index]
         if len(set(counts)) > 1:
             msg = f"The parts must have the same number of rows, got {', '.join(map(str, counts))}."
             raise DataError(msg)
+        if shift is not None or factor is not None:
+            shift, factor = _scaling(shift, factor, sum(part.shape[1] for part in self.parts))
         self._set(self.parts, self.index, shift, factor)
 
     def _set(
-        self, parts: Sequence[np.ndarray], index: Sequence[_Rows], shift: np.ndarray | None, factor: np.ndarray | None
+        self, parts: Sequence[np.ndarray], index: Sequence[Rows], shift: np.ndarray | None, factor: np.ndarray | None
     ) -> None:
         self.parts, self.index, self.shift, self.factor = tuple(parts), tuple(index), shift, factor
         self.widths = tuple(part.shape[1] for part in self.parts)
-        self.shape = (_count(self.index[0]), sum(self.widths))
+        self.shape = (count(self.index[0]), sum(self.widths))
 
     def _with(
-        self, parts: Sequence[np.ndarray], index: Sequence[_Rows], shift: np.ndarray | None, factor: np.ndarray | None
+        self, parts: Sequence[np.ndarray], index: Sequence[Rows], shift: np.ndarray | None, factor: np.ndarray | None
     ) -> Self:
         """Return the same with these in the place of its own, which are known to fit: all views are made here."""
         made = object.__new__(type(self))
@@ -101,17 +116,6 @@ class MappedMatrix:
         """Bytes that it would take in memory."""
         return 4 * self.shape[0] * self.shape[1]
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether rows are read as they lie in the files: contiguous, and not scaled."""
-        return self.shift is None and all(isinstance(rows, slice) for rows in self.index)
-
-    def array(self) -> np.ndarray | None:
-        """The matrix as a view of its only part, where it has one alone and `is_plain`; else None."""
-        if len(self.parts) > 1 or not self.is_plain:
-            return None
-        return self.parts[0][self.index[0]]
-
     def rows(self, which: Any) -> Self:
         """Choose rows without reading them.
 
@@ -123,15 +127,13 @@ class MappedMatrix:
         -------
         MappedMatrix
         """
-        chosen = _plain_rows(which, self.shape[0])
-        made: dict[int, _Rows] = {}  # parts whose rows are alike go on sharing one index
+        chosen = plain_rows(which, self.shape[0])
+        made: dict[int, Rows] = {}  # parts whose rows are alike go on sharing one index
 
-        def compose(rows: _Rows) -> _Rows:
+        for rows in self.index:
             if id(rows) not in made:
-                made[id(rows)] = _compose(rows, chosen)
-            return made[id(rows)]
-
-        return self._with(self.parts, [compose(rows) for rows in self.index], self.shift, self.factor)
+                made[id(rows)] = compose(rows, chosen)
+        return self._with(self.parts, [made[id(rows)] for rows in self.index], self.shift, self.factor)
 
     def columns(self, which: slice) -> Self:
         """Choose columns, by a slice without step, without reading them."""
@@ -168,8 +170,14 @@ class MappedMatrix:
         return self._with(parts, index, shift, factor)
 
     def scaled(self, shift: np.ndarray, factor: np.ndarray) -> Self:
-        """Return ``(self - shift) * factor``, with `shift` and `factor` of shape (d,), without reading anything."""
-        shift, factor = np.asarray(shift, dtype=np.float64), np.asarray(factor, dtype=np.float64)
+        """Return ``(self - shift) * factor``, with `shift` and `factor` of shape (d,), without reading anything.
+
+        Raises
+        ------
+        DataError
+            If they have other shapes, or a column that was scaled to 0 would be moved.
+        """
+        shift, factor = _scaling(shift, factor, self.shape[1])
         if self.shift is not None and self.factor is not None:
             if np.any((self.factor == 0) & (shift != 0) & (factor != 0)):
                 msg = "A column that was scaled to 0 cannot be moved again; scale the features once."
@@ -180,15 +188,54 @@ class MappedMatrix:
         return self._with(self.parts, self.index, shift, factor)
 
     def __getitem__(self, key: Any) -> Any:
-        """Index as an array is indexed: slices give matrices that read nothing, all else gives arrays."""
-        rows, columns = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
+        """Index as an array is indexed.
+
+        Slices give a matrix that reads nothing, where that of columns has no step and is not empty. All else gives an
+        array, and reads only the parts that the columns stand in: ``matrix[:, 3]``, ``matrix[:, ::2]``,
+        ``matrix[rows, [1, 6]]`` is an error, as numpy would pair these numbers.
+
+        Raises
+        ------
+        DataError
+            If rows and columns are both chosen by arrays, or an index has more axes than there are.
+        IndexError
+            If a row or column is not there.
+        """
+        rows, columns = _two_axes(key)
+        n_columns = self.shape[1]
+        if isinstance(columns, slice):
+            start, stop, step = columns.indices(n_columns)
+            if step == 1 and start < stop:
+                chosen = self if stop - start == n_columns else self.columns(columns)
+                if isinstance(rows, slice):
+                    return chosen.rows(rows)
+                return chosen.read([rows])[0] if isinstance(rows, (int, np.integer)) else chosen.read(rows)
+        # Lists, masks, negative numbers and steps mean here what they mean of an array.
+        numbers = np.arange(n_columns)[columns]
         if isinstance(rows, (int, np.integer)):
-            return self.read(np.array([rows]))[0][columns]
-        if not isinstance(columns, slice):
-            return self.read(rows)[:, columns]
-        whole = columns == slice(None) or columns.indices(self.shape[1]) == (0, self.shape[1], 1)
-        chosen = self if whole else self.columns(columns)
-        return chosen.rows(rows) if isinstance(rows, slice) else chosen.read(rows)
+            return self.read([rows])[0][numbers]
+        if numbers.ndim > 1 or not (isinstance(rows, slice) or isinstance(columns, (slice, int, np.integer))):
+            msg = (
+                "Rows and columns cannot both be chosen by arrays: numpy would pair their numbers. For all of these "
+                "columns in all of these rows write matrix.rows(rows)[:, columns]."
+            )
+            raise DataError(msg)
+        read = self.rows(rows)._columns_read(numbers.ravel())
+        return read.reshape(len(read), *numbers.shape)
+
+    def _columns_read(self, numbers: np.ndarray) -> np.ndarray:
+        """Read some columns, in any order, piece by piece: of each part the span in which they stand."""
+        out = np.empty((self.shape[0], len(numbers)), dtype=np.float32)
+        end = 0
+        for width in self.widths:
+            start, end = end, end + width
+            mine = np.flatnonzero((start <= numbers) & (numbers < end))
+            if len(mine):
+                low = int(numbers[mine].min())
+                span = self.columns(slice(low, int(numbers[mine].max()) + 1))
+                for rows in row_pieces(span, PIECE_BYTES):
+                    out[rows, mine] = span.read(rows)[:, numbers[mine] - low]
+        return out
 
     def read(self, which: Any = slice(None), out: np.ndarray | None = None) -> np.ndarray:
         """Read rows into memory.
@@ -203,13 +250,13 @@ class MappedMatrix:
         -------
         ndarray of float32, shape (rows, d)
         """
-        chosen = _plain_rows(which, self.shape[0])
+        chosen = plain_rows(which, self.shape[0])
         if out is None:
-            out = np.empty((_count(chosen), self.shape[1]), dtype=np.float32)
+            out = np.empty((count(chosen), self.shape[1]), dtype=np.float32)
         end = 0
         for part, rows, width in zip(self.parts, self.index, self.widths, strict=True):
             start, end = end, end + width
-            out[:, start:end] = part[_compose(rows, chosen)]
+            out[:, start:end] = part[compose(rows, chosen)]
         if self.shift is not None and self.factor is not None:
             out -= self.shift.astype(np.float32)
             out *= self.factor.astype(np.float32)
@@ -226,14 +273,20 @@ class MappedMatrix:
         return out if dtype is None else out.astype(dtype, copy=False)
 
     def __matmul__(self, V: np.ndarray) -> np.ndarray:
-        """``self @ V`` for V (d, k), piece by piece: (n, k), in the common dtype."""
-        V = np.asarray(V)
+        """``self @ V`` for V (d,) or (d, k), piece by piece: (n,) or (n, k), in the common dtype.
+
+        Raises
+        ------
+        DataError
+            If V has another number of rows.
+        """
+        V = self._right(V)
         out = np.empty((self.shape[0], *V.shape[1:]), dtype=np.result_type(self.dtype, V.dtype))
         for rows, parts in self.walk():
             end = 0
             for part, places in parts:
                 start, end = end, end + part.shape[1]
-                product = _at(part @ V[start:end], places)
+                product = at(part @ V[start:end], places)
                 if start:
                     out[rows] += product
                 else:
@@ -241,18 +294,40 @@ class MappedMatrix:
         return out
 
     def combine(self, B: np.ndarray) -> np.ndarray:
-        """``B @ self`` for B (k, n), piece by piece: (k, d) float64; products in the dtype of B, sums in float64."""
-        B = np.asarray(B)
+        """``B @ self`` for B (k, n), piece by piece: (k, d) float64; products in the dtype of B, sums in float64.
+
+        Raises
+        ------
+        DataError
+            If B has another number of columns.
+        """
+        B = self._left(B)
         total = np.zeros((len(B), self.shape[1]))
         for rows, parts in self.walk():
             end = 0
             for part, places in parts:
                 start, end = end, end + part.shape[1]
-                product = _spread(B[:, rows], places, len(part)) @ part
+                product = spread(B[:, rows], places, len(part)) @ part
                 if places is not None and not np.all(np.isfinite(product)):  # rows that are not ours may hold anything
                     product = B[:, rows] @ part[places]
                 total[:, start:end] += product
         return total
+
+    def _right(self, V: Any) -> np.ndarray:
+        """What can stand to the right of `@`, as an array; too long, it would be cut to what fits."""
+        V = np.asarray(V)
+        if V.ndim not in {1, 2} or len(V) != self.shape[1]:
+            msg = f"A matrix of shape {self.shape} is multiplied with {self.shape[1]} rows, got shape {V.shape}."
+            raise DataError(msg)
+        return V
+
+    def _left(self, B: Any) -> np.ndarray:
+        """What rows can be combined by, as an array."""
+        B = np.asarray(B)
+        if B.ndim != 2 or B.shape[1] != self.shape[0]:
+            msg = f"Rows of a matrix of shape {self.shape} are combined by (k, {self.shape[0]}), got shape {B.shape}."
+            raise DataError(msg)
+        return B
 
     def moments(self, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weighted mean and variance of each column, in two passes.
@@ -265,13 +340,13 @@ class MappedMatrix:
         Returns
         -------
         mean, variance : ndarray of float64, shape (d,)
+
+        Raises
+        ------
+        DataError
+            If there are more or fewer weights than rows.
         """
-        mean, variance = np.zeros(self.shape[1]), np.zeros(self.shape[1])
-        for rows in row_pieces(self, PIECE_BYTES // 2):  # in float64 twice as large
-            mean += share[rows] @ self.read(rows).astype(np.float64)
-        for rows in row_pieces(self, PIECE_BYTES // 2):
-            variance += share[rows] @ (self.read(rows) - mean) ** 2
-        return mean, variance
+        return moments(self, share)
 
     def walk(self, most: int = PIECE_BYTES) -> Iterator[tuple[slice, list[tuple[np.ndarray, np.ndarray | None]]]]:
         """Go through the rows once, in pieces of about `most` bytes, copying as little as can be.
@@ -290,8 +365,8 @@ class MappedMatrix:
                 continue
             parts: list[tuple[np.ndarray, np.ndarray | None]] = []
             for part, own in zip(self.parts, self.index, strict=True):
-                which = _compose(own, rows)
-                if isinstance(which, slice) or not _is_dense(which):
+                which = compose(own, rows)
+                if isinstance(which, slice) or not is_dense(which):
                     parts.append((part[which], None))
                 else:
                     parts.append((part[which[0] : which[-1] + 1], which - which[0]))
@@ -306,21 +381,27 @@ class MappedMatrix:
             With the first row.
         """
         for rows, parts in self.walk():
+            bad = []  # the first row of each part
             for part, places in parts:
                 with np.errstate(over="ignore", invalid="ignore"):
                     if np.isfinite(part.sum()) or np.isfinite(part).all():
                         continue
-                good = np.isfinite(_at(part, places)).all(axis=1)
+                good = np.isfinite(at(part, places)).all(axis=1)
                 if not good.all():
-                    msg = (
-                        f"X holds NaN, infinity or numbers beyond float32, first in row {rows.start + np.argmin(good)}."
-                    )
-                    raise NonFiniteFeaturesError(msg)
+                    bad.append(rows.start + int(np.argmin(good)))
+            if bad:
+                msg = f"X holds NaN, infinity or numbers beyond float32, first in row {min(bad)}."
+                raise NonFiniteFeaturesError(msg)
 
 
 def is_mapped(X: Any) -> bool:
     """Whether `X` is a matrix that should not be read as a whole."""
     return isinstance(X, MappedMatrix)
+
+
+def is_read_here(X: Any) -> bool:
+    """Whether `X` stays in its files, and this process reads it, in pieces: no matrix that computes elsewhere."""
+    return is_mapped(X) and not hasattr(X, "solver")
 
 
 def take_rows(X: Any, which: Any) -> Any:
@@ -341,71 +422,67 @@ def row_pieces(X: Any, most: int = PIECE_BYTES) -> Iterator[slice]:
 
 
 def in_pieces(work: Callable[[np.ndarray], np.ndarray], X: MappedMatrix, most: int = PIECE_BYTES) -> np.ndarray:
-    """Call `work` on the rows, piece by piece as arrays, and put together what it returns, one entry a row."""
-    return np.concatenate([np.asarray(work(X.read(rows))) for rows in row_pieces(X, most)])
+    """Call `work` on the rows, piece by piece as arrays, and put together what it returns, one entry a row.
+
+    Of no rows it is asked once, so that it says what it says of an empty array.
+    """
+    pieces = list(row_pieces(X, most)) or [slice(0, 0)]
+    return np.concatenate([np.asarray(work(X.read(rows))) for rows in pieces])
 
 
-def _plain_rows(which: Any, n: int) -> _Rows:
-    """A slice of step 1 within n rows, or an array of row numbers; numbers that follow each other become a slice."""
-    if isinstance(which, slice):
-        start, stop, step = which.indices(n)
-        return slice(start, max(start, stop)) if step == 1 else np.arange(start, stop, step)
-    index = np.asarray(which)
-    if index.dtype == np.bool_:
-        if index.shape != (n,):
-            msg = f"A mask of rows must have shape ({n},), got {index.shape}."
-            raise DataError(msg)
-        index = np.flatnonzero(index)
-    if index.size == 0:
-        return slice(0, 0)
-    if index.ndim != 1 or index.dtype.kind not in "iu":
-        msg = f"Rows must be a slice, whole numbers or a mask, got {index.dtype} of shape {index.shape}."
+def moments(X: Any, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and variance of each column, in two passes and in float64, piece by piece.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64, or MappedMatrix, shape (n, d)
+    share : ndarray of float64, shape (n,)
+        Weight of each row; they sum to 1.
+
+    Returns
+    -------
+    mean, variance : ndarray of float64, shape (d,)
+
+    Raises
+    ------
+    DataError
+        If there are more or fewer weights than rows.
+
+    Examples
+    --------
+    >>> mean, variance = moments(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([0.5, 0.5]))
+    >>> mean.tolist(), variance.tolist()
+    ([1.0, 1.0], [1.0, 0.0])
+    """
+    share = np.asarray(share, dtype=np.float64)
+    if share.shape != (X.shape[0],):
+        msg = f"The moments of {X.shape[0]} rows need as many weights, got shape {share.shape}."
         raise DataError(msg)
-    low, high = int(index.min()), int(index.max())
-    if low < -n or high >= n:
-        msg = f"Row {high if high >= n else low} is out of range: there are {n}."
-        raise IndexError(msg)
-    if low < 0:
-        index = np.where(index < 0, index + n, index)
-    return _straight(index)
+    mean, variance = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for rows in row_pieces(X, PIECE_BYTES // 2):  # in float64 twice as large
+        mean += share[rows] @ read_rows(X, rows).astype(np.float64)
+    for rows in row_pieces(X, PIECE_BYTES // 2):
+        variance += share[rows] @ (read_rows(X, rows) - mean) ** 2
+    return mean, variance
 
 
-def _straight(index: np.ndarray) -> _Rows:
-    """Row numbers that follow each other as a slice: such rows need not be copied to be read."""
-    if len(index) == 0:
-        return slice(0, 0)
-    first = int(index[0])
-    if int(index[-1]) - first == len(index) - 1 and np.all(index[1:] > index[:-1]):
-        return slice(first, first + len(index))
-    return index
+def _scaling(shift: Any, factor: Any, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shift and factor of each column in float64; one that is None changes nothing."""
+    given = {"shift": np.zeros(n_columns) if shift is None else shift}
+    given["factor"] = np.ones(n_columns) if factor is None else factor
+    made = {name: np.asarray(values, dtype=np.float64) for name, values in given.items()}
+    for name, values in made.items():
+        if values.shape != (n_columns,):
+            msg = f"The {name} of {n_columns} columns must have shape ({n_columns},), got {values.shape}."
+            raise DataError(msg)
+    return made["shift"], made["factor"]
 
 
-def _compose(rows: _Rows, chosen: _Rows) -> _Rows:
-    """Rows of a part, of which some are chosen, as rows of the part."""
-    if isinstance(rows, slice):
-        if isinstance(chosen, slice):
-            return slice(rows.start + chosen.start, rows.start + chosen.stop)
-        return chosen + rows.start if rows.start else chosen
-    return _straight(rows[chosen])
-
-
-def _count(rows: _Rows) -> int:
-    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-
-
-def _is_dense(rows: np.ndarray) -> bool:
-    """Whether row numbers ascend, and are at least half of those from the first to the last."""
-    return bool(rows[-1] - rows[0] < 2 * len(rows) and np.all(rows[1:] > rows[:-1]))
-
-
-def _at(values: np.ndarray, places: np.ndarray | None) -> np.ndarray:
-    return values if places is None else values[places]
-
-
-def _spread(B: np.ndarray, places: np.ndarray | None, m: int) -> np.ndarray:
-    """B (k, rows) with its columns at their places among m, and zeros between."""
-    if places is None:
-        return B
-    wide = np.zeros((len(B), m), dtype=B.dtype)
-    wide[:, places] = B
-    return wide
+def _two_axes(key: Any) -> tuple[Any, Any]:
+    """What an index says of rows, and what of columns."""
+    if not isinstance(key, tuple):
+        return key, slice(None)
+    if len(key) > 2:
+        msg = f"A matrix has two axes, rows and columns; got an index of {len(key)}."
+        raise DataError(msg)
+    return (*key, slice(None), slice(None))[:2]

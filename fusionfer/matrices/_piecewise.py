@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
-from fusionfer.matrices._mapped import MappedMatrix, in_pieces, is_mapped
+from fusionfer.matrices._mapped import MappedMatrix, in_pieces, is_read_here
 
 __all__ = ["piecewise"]
 
@@ -28,7 +28,7 @@ def piecewise(fitted: Any, X: Any) -> Any:
     classifier
         With those of predict, predict_proba and decision_function that `fitted` has.
     """
-    return _Piecewise(fitted) if is_mapped(X) and not hasattr(X, "solver") else fitted
+    return _Piecewise(fitted) if is_read_here(X) else fitted
 
 
 def _has(name: str) -> Any:

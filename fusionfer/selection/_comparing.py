@@ -19,6 +19,7 @@ from fusionfer.exceptions import DataError
 from fusionfer.fusion import BlockScaler
 from fusionfer.heads import FitJob
 from fusionfer.matrices import MappedMatrix, is_mapped, piecewise, take_rows
+from fusionfer.memory import memory_limit, planned_bytes
 from fusionfer.selection._deciding import params_text
 from fusionfer.selection._folds import Folds
 from fusionfer.selection._judging import Judge, Judged, new_judged
@@ -109,14 +110,18 @@ class Comparison:
             return found
 
         tasks = [(name, number) for name in self.candidates for number in range(len(self.folds))]
+        many = min(effective_n_jobs(n_jobs), len(tasks))
+        # Fits side by side share the memory; those of a cluster divide theirs themselves.
+        share = planned_bytes() // many if many > 1 and not hasattr(self.X, "team") else None
         # Threads: X is not copied to other processes, and fits spend their time where the interpreter lock is free.
-        results = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-            delayed(run)(name, number) for name, number in tasks
-        )
-        for (name, number), found in zip(tasks, results, strict=True):
-            scores[name][:, number] = found
-            if not alone and progress is not None:
-                progress((number + 1) * len(found), scores[name].size, name)
+        with memory_limit(share):
+            results = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
+                delayed(run)(name, number) for name, number in tasks
+            )
+            for (name, number), found in zip(tasks, results, strict=True):
+                scores[name][:, number] = found
+                if not alone and progress is not None:
+                    progress((number + 1) * len(found), scores[name].size, name)
         return scores
 
     def _together(self, head: Any, progress: Progress | None, judged: Judged | None) -> dict[str, np.ndarray]:
@@ -170,7 +175,7 @@ class Comparison:
         y = self.y[self.folds[number][1]]
         fitted = piecewise(fitted, Z)
         try:
-            with config_context(assume_finite=True):  # X was checked once; each point would check its rows again
+            with config_context(assume_finite=True):  # checked once, or by the fits; each point would check again
                 if self.judge is not None and judged is not None:
                     fitted, judged.said[name][i, judged.fold == number] = self.judge.ask(fitted, Z, y)
                 score = float(self.scorer(fitted, Z, y))

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
-from fusionfer.exceptions import DataError
-from fusionfer.matrices import is_mapped
+from fusionfer.exceptions import DataError, NonFiniteFeaturesError
+from fusionfer.matrices import is_mapped, is_read_here
+from fusionfer.selection._folds import Folds
 
-__all__ = ["as_mask", "check_features", "check_rows", "check_rows_to_predict", "is_features"]
+__all__ = ["as_mask", "check_features", "check_held_out", "check_rows", "check_rows_to_predict", "is_features"]
 
 
 def is_features(X: Any) -> bool:
@@ -21,7 +22,8 @@ def is_features(X: Any) -> bool:
 def check_rows(selector: Any, X: Any, y: Any) -> Any:
     """Return X and `y`, checked as scikit-learn checks them in `fit`.
 
-    A matrix that stays in its files is checked by its shape alone: heads refuse what is not finite when they read it.
+    A matrix that stays in its files is checked by its shape alone: heads refuse what is not finite when they read it,
+    and `check_held_out` what they never learn from.
     """
     if not is_mapped(X):
         return validate_data(selector, X, y, dtype=(np.float64, np.float32))
@@ -29,6 +31,30 @@ def check_rows(selector: Any, X: Any, y: Any) -> Any:
     check_consistent_length(X, y)
     selector.n_features_in_ = X.shape[1]
     return X, y
+
+
+def check_held_out(X: Any, folds: Folds) -> None:
+    """Refuse rows that are judged in a fold, are learned from in none, and are not finite; arrays were checked before.
+
+    Raises
+    ------
+    NonFiniteFeaturesError
+        With the first such row of `X`; of a matrix that computes elsewhere, with the column.
+    """
+    if not is_mapped(X):
+        return
+    judged, learned = (np.unique(np.concatenate([fold[side] for fold in folds])) for side in (1, 0))
+    rows = np.setdiff1d(judged, learned, assume_unique=True)
+    if not len(rows):
+        return
+    if is_read_here(X):
+        X.rows(rows).check_finite()
+        return
+    mean = X.rows(rows).combine(np.full((1, len(rows)), 1.0 / len(rows)))[0]
+    if not np.all(np.isfinite(mean)):
+        column = int(np.argmin(np.isfinite(mean)))
+        msg = f"Rows that are held out must be finite; column {column} of them holds NaN or infinity."
+        raise NonFiniteFeaturesError(msg)
 
 
 def check_rows_to_predict(selector: Any, X: Any) -> Any:

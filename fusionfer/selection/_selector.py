@@ -29,7 +29,14 @@ from fusionfer.selection._comparing import (
 from fusionfer.selection._deciding import Significance, decide
 from fusionfer.selection._evidence import LEVEL, SAMPLES, Weighing, beats_all
 from fusionfer.selection._folds import Folds, as_numbers, held_out_fold, make_folds, renumbered
-from fusionfer.selection._given import as_mask, check_features, check_rows, check_rows_to_predict, is_features
+from fusionfer.selection._given import (
+    as_mask,
+    check_features,
+    check_held_out,
+    check_rows,
+    check_rows_to_predict,
+    is_features,
+)
 from fusionfer.selection._halves import halves
 from fusionfer.selection._judging import Judge, Judged
 from fusionfer.selection._optimism import Choice, optimism
@@ -235,6 +242,8 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
             cannot be scored, the blocks do not tile the columns, the search holds nothing to try, `held_out` does not
             fit, Features hold test rows among others or would be judged on rows that their weights were trained on, or
             a test is asked for that cannot be made.
+        NonFiniteFeaturesError
+            If rows that stay in their files hold NaN or infinity; of an array it is a ValueError.
         UnknownNameError
             If the head, the scaling, the rule, the test, or a parameter of the search is not known.
         """
@@ -273,6 +282,7 @@ class HybridSelector(ClassifierMixin, BaseEstimator):
         else:
             folds = held_out_fold(held_out, y, numbers, groups)
             called, judged_by = self._measure(), f"on {np.count_nonzero(held_out):,} held-out rows"
+        check_held_out(X, folds)
         candidates = _candidates(self.blocks_)
         scorer = get_scorer(self.scoring)
         comparison = Comparison(

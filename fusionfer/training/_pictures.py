@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from fusionfer.backbones import Preprocess
+from fusionfer.costs import most_pictures
 from fusionfer.images import FaceSet
+from fusionfer.memory import asked_bytes
 
-__all__ = ["MAX_BYTES", "Pictures"]
+__all__ = ["Pictures"]
 
-MAX_BYTES = 4 << 30  # more is decoded again in every epoch
 _CHUNK = 512  # pictures between two words of progress
 
 Progress = Callable[[int, int, str], None]
@@ -28,8 +29,9 @@ class Pictures:
     faces : FaceSet
     size : int
         Side in pixels; the whole picture is resized, as `fusionfer.backbones.Preprocess` does it.
-    max_bytes : int
-        What may be kept in memory.
+    max_bytes : int, optional
+        What may be kept in memory; more is decoded again whenever it is asked for. By default as
+        `fusionfer.costs.most_pictures` says.
     progress : callable, optional
 
     Attributes
@@ -46,31 +48,40 @@ class Pictures:
     """
 
     def __init__(
-        self, faces: FaceSet, size: int, *, max_bytes: int = MAX_BYTES, progress: Progress | None = None
+        self, faces: FaceSet, size: int, *, max_bytes: int | None = None, progress: Progress | None = None
     ) -> None:
         self.faces, self.size = faces, size
         self._resized = Preprocess(size).resized
         self._kept: np.ndarray | None = None
+        self.channels = 1
+        most = most_pictures(asked_bytes()) if max_bytes is None else max_bytes
         digests: list[str] = []
-        grey: list[np.ndarray] = []
-        colour: list[np.ndarray] = []
-        kept, fits, what = 0, True, "decode pictures"
-        for pixels, digest in self._decoded(range(len(faces))):
+        if progress is not None:
+            progress(0, len(faces), "decode pictures")
+        for i, (pixels, digest) in enumerate(self._decoded(range(len(faces)))):
             digests.append(digest)
-            if fits:
-                (grey if len(pixels) == 1 and not colour else colour).append(pixels)
-                kept = (len(grey) + len(colour)) * (3 if colour else 1) * size * size
-                if kept > max_bytes:
-                    grey, colour, fits = [], [], False
-                    self.channels = 3
+            self._keep(i, pixels, most)
             if progress is not None and (len(digests) % _CHUNK == 0 or len(digests) == len(faces)):
-                progress(len(digests), len(faces), what)
+                progress(len(digests), len(faces), "decode pictures")
         self.digests = tuple(digests)
-        if fits:
-            self.channels = 3 if colour else 1
-            self._kept = np.empty((len(faces), self.channels, size, size), np.uint8)
-            for i, pixels in enumerate([*grey, *colour]):
-                self._kept[i] = pixels
+        if self._kept is None:
+            self.channels = 3
+
+    def _keep(self, i: int, pixels: np.ndarray, most: int) -> None:
+        """Put a picture into its place in the array of all, where that may be made."""
+        n, size = len(self.faces), self.size
+        if i == 0 and n * len(pixels) * size * size <= most:
+            self.channels = len(pixels)
+            self._kept = np.empty((n, self.channels, size, size), np.uint8)  # pages that nobody wrote take nothing
+        if self._kept is None:
+            return
+        if len(pixels) > self.channels:  # the first that is not grey
+            grey, self._kept, self.channels = self._kept, None, len(pixels)
+            if n * self.channels * size * size > most:
+                return
+            self._kept = np.empty((n, self.channels, size, size), np.uint8)
+            self._kept[:i] = grey[:i]
+        self._kept[i] = pixels
 
     def __len__(self) -> int:
         return len(self.digests)

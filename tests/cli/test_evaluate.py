@@ -7,6 +7,7 @@ import shutil
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
+from fusionfer.exceptions import DataError
 from fusionfer.features import Features
 from fusionfer.persistence import load_model
 
@@ -254,6 +255,22 @@ def test_checkpoints_say_what_they_take(cli, shared_faces, checkpoints):
     outcome = cli("evaluate", shared_faces, "--model", checkpoints[0], "--memory", "64M")
     assert outcome.code == 1
     assert re.search(r"evaluate would take about \d+ MB of memory \(.*\), and 64 MB are allowed", outcome.error)
+
+
+def test_views_and_unseen_faces_of_checkpoints_are_counted(cli, shared_faces, checkpoints, monkeypatch):
+    """Labelled faces of the split, those that weights are found on, and as many views as --tta shows."""
+
+    def stop(*given, **named):
+        heard.append((*given[:2], named["views"]))
+        msg = "far enough"
+        raise DataError(msg)
+
+    heard = []
+    monkeypatch.setattr("fusionfer.costs.estimate_scoring", stop)
+    both = [word for one in checkpoints for word in ("--model", one)]
+    cli("evaluate", shared_faces, *both[:2])
+    cli("evaluate", shared_faces, *both, "--split", "train", "--tta", "flip")
+    assert heard == [(28, 0, [1]), (56, 0, [2, 2])]
 
 
 def test_what_models_and_checkpoints_do_not_share(cli, shared_faces, shared_cache, shared_model, checkpoints, tmp_path):

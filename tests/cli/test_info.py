@@ -11,7 +11,8 @@ from fusionfer.cache import CacheFolder
 def test_a_folder(cli, shared_cache):
     """One line a file: columns, rows, size, state, weights."""
     outcome = cli("info", shared_cache)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.notes) == (0, "")
+    assert outcome.err.startswith("fusionfer: info: about ")
     assert re.search(r"^ resnet34\.penultimate\.\w{8}\.h5 +512 +84 +\d\.\d +intact +none \(sha256 ", outcome.out, re.M)
     assert re.search(r"^ mobilenet_v2\.penultimate\.\w{8}\.h5 +1280 +84 ", outcome.out, re.M)
 

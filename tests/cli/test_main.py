@@ -205,7 +205,7 @@ def test_a_reader_that_leaves_gets_no_traceback(shared_cache):
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [sys.executable, "-m", "fusionfer", "info", str(shared_cache), "--json"],
+        [sys.executable, "-m", "fusionfer", "info", str(shared_cache), "--json", "--quiet"],
         stdout=writing, stderr=subprocess.PIPE, timeout=120, check=False,
     )  # fmt: skip
     os.close(writing)

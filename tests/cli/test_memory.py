@@ -84,6 +84,7 @@ HEAVY = {
                "--out", "{out}/replay", "--cache", "{out}/replay-cache"],
     "cache merge": ["cache", "merge", "{cache}", "{cache}", "--out", "{out}/merged"],
     "cache repair": ["cache", "repair", "{cache}", "{faces}"],
+    "live": ["live", "--images", "{faces}", "--model", "{model}", "--csv", "{out}/live.csv"],
 }  # fmt: skip
 
 
@@ -114,8 +115,10 @@ def test_a_batch_size_that_fits_is_named(paths, cli):
     assert outcome.code == 1
     named = re.search(r"--batch-size (\d+) would fit", outcome.error)[1]
     assert int(named) in {256, 128, 64, 32}
-    again = cli(*words, "--batch-size", named, "--memory", "1300M", "--device", "nowhere")
-    assert "would take" not in again.error
+    # Weights that are not there are looked for after the estimate, and before anything is computed.
+    words[words.index("none")] = str(paths["out"] / "missing.pth")
+    assert "missing.pth" in cli(*words, "--batch-size", named).error
+    assert f"--batch-size {named} would fit" in cli(*words, "--batch-size", 2 * int(named)).error
 
 
 def test_the_line_is_said_once_and_not_to_the_quiet(paths, cli):

@@ -1,5 +1,9 @@
 """Two worker processes that all tests of the cluster share, and features in files for them."""
 
+import os
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -48,6 +52,23 @@ def threads_team():
     for client, cluster in opened:
         client.close()
         cluster.close()
+
+
+@pytest.fixture
+def elsewhere(team, tmp_path):
+    """A function that lets each worker see a folder of its own, and this process none, under one path; returns that."""
+    if sys.platform != "linux":
+        pytest.skip("needs /proc, where each process has a folder of its own under the same path")
+    before = team.client.run(os.getcwd)
+
+    def let(*folders):
+        for worker, folder in zip(team.workers, folders, strict=True):
+            team.client.run(os.chdir, str(folder), workers=[worker.address])
+        return Path("/proc/self/cwd")
+
+    yield let
+    for worker, folder in before.items():
+        team.client.run(os.chdir, folder, workers=[worker])
 
 
 @pytest.fixture

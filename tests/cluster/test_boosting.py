@@ -2,9 +2,12 @@
 
 import gc
 import os
+import re
 import signal
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ pytest.importorskip("distributed")
 from fusionfer.cluster import _boosting, connect
 from fusionfer.cluster._boosting_rows import Grower
 from fusionfer.cluster._matrix import ClusterMatrix
+from fusionfer.cluster._tasks import Task
 from fusionfer.exceptions import ClusterError, FusionferWarning, NonFiniteFeaturesError
 from fusionfer.heads.boosting import WeightNormalisedXGBClassifier
 from fusionfer.matrices import MappedMatrix
@@ -68,14 +72,14 @@ def test_norms_are_equal_to_the_bit_on_all_workers(team, rows, monkeypatch):
     """What each worker says of its norms is the same; and were it not, that would be an error with their names."""
     _, mapped, y, _ = rows
     seen = []
-    real = _boosting._wait
+    real = _boosting._results
 
-    def spy(*args, **options):
-        found = real(*args, **options)
+    def spy(*given):
+        found = real(*given)
         seen.extend([told["norms"] for told in found] for _ in [0] if found and isinstance(found[0], dict))
         return found
 
-    monkeypatch.setattr(_boosting, "_wait", spy)
+    monkeypatch.setattr(_boosting, "_results", spy)
     fitted = head(12).fit(ClusterMatrix.over(mapped, team), y)
     assert len(seen) == 2
     for norms in seen:
@@ -85,10 +89,9 @@ def test_norms_are_equal_to_the_bit_on_all_workers(team, rows, monkeypatch):
     assert_array_equal(found, fitted.history_["norm"])
     monkeypatch.setattr(
         _boosting,
-        "_wait",
-        lambda *args, **options: [
-            told if i == 0 or not isinstance(told, dict) else {"norms": b"other"}
-            for i, told in enumerate(real(*args, **options))
+        "_results",
+        lambda *given: [
+            told if i == 0 or not isinstance(told, dict) else {"norms": b"other"} for i, told in enumerate(real(*given))
         ],
     )
     with pytest.raises(ClusterError, match=r"tcp://\S+ and tcp://\S+ grew different trees"):
@@ -129,13 +132,13 @@ def test_a_worker_that_waits_too_long_gives_up_and_all_try_again(team, rows, mon
     """A worker that stands still lets the other one give up after the timeout; when it moves again, all go on."""
     X, mapped, y, _ = rows
     one = head().fit(X, y)
-    monkeypatch.setattr(_boosting, "TIMEOUT", 1.0)
+    monkeypatch.setattr(_boosting, "TIMEOUT", 3.0)  # long enough for workers that other work keeps waiting
     stopped = team.client.run(os.getpid)[team.workers[1].address]
 
     def stop(done, total, what):
         if done == 10 and threads == []:
             os.kill(stopped, signal.SIGSTOP)
-            threads.append(threading.Timer(4.0, os.kill, (stopped, signal.SIGCONT)))
+            threads.append(threading.Timer(8.0, os.kill, (stopped, signal.SIGCONT)))
             threads[0].start()
 
     threads = []
@@ -206,21 +209,79 @@ def test_three_failures_without_a_round_are_the_end(team, rows, monkeypatch):
         head(4).fit(ClusterMatrix.over(mapped, team), y)
 
 
-def test_a_worker_that_dies_costs_the_rounds_since_the_last_that_came_back(team, rows):
+def test_a_worker_that_dies_costs_the_rounds_since_the_last_that_came_back(team, rows, monkeypatch):
     """Killed in the middle of its rounds, a worker is named in a warning, and the rest grow the same forest on."""
     X, mapped, y, _ = rows
     one = head(100, early_stopping_rounds=None).fit(X, y)
     lost = team.workers[1].address
     pid = team.client.run(os.getpid)[lost]
-    rounds = []
+    rounds, starts, real = [], [], _boosting._Held.__init__
+
+    def begin(self, *given):
+        starts.append(len(given[-1]))
+        real(self, *given)
 
     def kill(done, total, what):
         rounds.append(done)
         if done == 20:
             threading.Timer(0.05, os.kill, (pid, signal.SIGKILL)).start()
 
+    monkeypatch.setattr(_boosting._Held, "__init__", begin)
     pattern = rf"The worker {lost} was lost; boosting goes on from round \d+ with \d workers?\."
-    with pytest.warns(FusionferWarning, match=pattern):
+    with pytest.warns(FusionferWarning, match=pattern) as warned:
         two = head(100, early_stopping_rounds=None).fit(ClusterMatrix.over(mapped, team), y, progress=kill)
-    assert rounds[-1] == 100
+    assert rounds == list(range(10, 101, 10))
+    told = [re.search(r"goes on from round (\d+)", str(one.message)) for one in warned]
+    assert starts == [0, *(int(one[1]) for one in told if one)]
+    assert starts[1] >= 20
     assert_allclose(two.predict_proba(X), one.predict_proba(X), atol=2e-3)
+
+
+@pytest.mark.parametrize(("count", "n"), [(1, 901), (6, 5)], ids=["alone", "more workers than rows"])
+def test_any_number_of_workers(threads_team, rows, count, n):
+    """One worker grows the trees of one machine, and of six who have five rows those without any are left out."""
+    X, mapped, y, _ = rows
+    given = {"early_stopping_rounds": None}
+    with connect(threads_team(count), workers=count) as many:
+        two = head(4, **given).fit(ClusterMatrix.over(mapped.rows(slice(0, n)), many), y[:n])
+    one = head(4, **given).fit(X[:n], y[:n])
+    assert_allclose(two.predict_proba(X[:50]), one.predict_proba(X[:50]), atol=1e-5)
+
+
+def test_two_forests_grow_side_by_side(rows, monkeypatch):
+    """Each worker takes part in two collectives at once, and both forests are those of one machine."""
+    X, mapped, y, _ = rows
+    both, real = threading.Barrier(2), _boosting.meeting
+
+    @contextmanager
+    def meeting(*given):
+        with real(*given) as found:
+            both.wait(60)  # nobody goes on before two have met
+            yield found
+
+    monkeypatch.setattr(_boosting, "meeting", meeting)
+    with connect("local", workers=2, threads=2) as team, ThreadPoolExecutor(2) as pool:
+        depths, matrix = (2, 3), ClusterMatrix.over(mapped, team)
+        assert team.side_by_side == 2
+        found = list(pool.map(lambda depth: head(4, max_depth=depth).fit(matrix, y), depths))
+    for depth, two in zip(depths, found, strict=True):
+        one = head(4, max_depth=depth).fit(X, y)
+        assert_allclose(two.predict_proba(X), one.predict_proba(X), atol=1e-5)
+
+
+def broken():
+    from xgboost.core import XGBoostError
+
+    msg = "[12:00:00] a.cc:1: no peers\nStack trace:\n"
+    raise XGBoostError(msg)
+
+
+def test_only_who_grows_can_lose_the_others(threads_team):
+    """XGBoost's error before any collective is an error of the work; in one it says why workers lost each other."""
+    with connect(threads_team(1)) as one:
+        tasks = [Task(one.workers[0].address, broken)]
+        with pytest.raises(ValueError, match="no peers"):
+            _boosting._run(one, "begin", tasks)
+        with pytest.raises(_boosting._LostError) as lost:
+            _boosting._run(one, "grow", tasks, growing=True)
+    assert (lost.value.workers, lost.value.why) == ([], "[12:00:00] a.cc:1: no peers")

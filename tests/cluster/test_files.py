@@ -37,6 +37,18 @@ def test_a_file_that_is_gone_is_an_error_with_its_name(X, mapped, tmp_path):
         file.open()
 
 
+def test_another_copy_of_the_same_size_is_told(X, mapped, tmp_path):
+    """What lies before the rows, in a cache the checksums of all blocks, must be the same."""
+    file = FileRows.of(mapped(X).parts[0])
+    (path,) = tmp_path.iterdir()
+    assert file.problem() == ""
+    with path.open("r+b") as out:
+        out.write(b"other")
+    assert file.problem() == f"{path} is another file there, of the same size, but with other rows or checksums"
+    with pytest.raises(ClusterError, match=r"process \d+.*of the same size.*Workers need the cache at the same path"):
+        file.open()
+
+
 @pytest.mark.parametrize(
     "key",
     [

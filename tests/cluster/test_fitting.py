@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fusionfer.cache import SHARDS, CacheFolder, RowTable
-from fusionfer.cluster import ClusterMatrix, connect
+from fusionfer.cluster import ClusterMatrix, _team, connect
+from fusionfer.exceptions import DataError
 from fusionfer.features import Features
 from fusionfer.fitting import fit, folds_side_by_side, read_on_cluster
 from fusionfer.heads.boosting import sliced_size
@@ -58,24 +59,47 @@ def test_a_selection_on_two_workers(folder, team, head, params):
     assert_array_equal(mine.model.predict(X), mine.model.predict(np.asarray(read.only(*mine.model.blocks).X)))
 
 
-def test_shards_that_were_never_joined(folder, team, tmp_path):
-    """Each shard is a cache of some rows; together they are fitted as the whole, and a note says so."""
-    whole = Features.read(folder)
-    shards = tmp_path / "sharded" / SHARDS
-    for i, rows in enumerate((slice(0, 100), slice(100, 240))):
-        caches = CacheFolder(shards / f"0123abcd-{i}-of-2")
-        part = whole.take(np.arange(240)[rows])
+def _shard(whole, cuts, *caches):
+    """Write the rows between some cuts as shards, each into the cache given for it."""
+    for i, cache in enumerate(caches):
+        folder = CacheFolder(cache / SHARDS / f"0123abcd-{i}-of-{len(caches)}")
+        part = whole.take(np.arange(cuts[i], cuts[i + 1]))
         digests = np.array([hashlib.sha256(one.encode()).hexdigest() for one in part.ids.tolist()])
         table = RowTable(part.ids, part.y, part.splits, part.groups, digests)
-        with caches.lock():
+        with folder.lock():
             for name, columns in whole.blocks.items():
                 dim = columns.stop - columns.start
                 weights = {"weights": {"name": "of a test"}}
-                with caches.prepare(
+                with folder.prepare(
                     name, "logits", dim, key={}, record=weights, rows=table, block_rows=len(part)
                 ) as job:
                     job.commit(0, np.ascontiguousarray(part.X[:, columns]), np.ones(len(part), dtype=bool), {})
                     job.finish()
+
+
+def test_shards_that_only_workers_see(folder, team, elsewhere, tmp_path):
+    """Where this process has no such folder, the workers are asked; blocks are chosen and named as of joined caches."""
+    whole = Features.read(folder)
+    _shard(whole, (0, 100, 240), tmp_path / "one", tmp_path / "two")
+    there = elsewhere(tmp_path / "one", tmp_path / "two")
+    assert not (there / SHARDS).exists()
+    features = read_on_cluster(there, team, {"mine": "right:logits"})
+    assert features.blocks == {"mine": slice(0, 18)}
+    assert features.weights("mine") == {"name": "of a test"}
+    assert_array_equal(np.asarray(features.X), whole.X[:, 12:])
+    mine = fit(features, "ecoc", cv=2, search=None)
+    theirs = fit(replace(whole.only("right"), blocks={"mine": slice(0, 18)}, provenance={}), "ecoc", cv=2, search=None)
+    _agree(mine, theirs, features.split("train+test"))
+    assert list(read_on_cluster(there, team, ["right:logits", "left:logits"]).blocks) == ["right:logits", "left:logits"]
+    with pytest.raises(DataError, match=r"named backbone:level, got 'left:logits@x'\. Leave @x out"):
+        read_on_cluster(there, team, ["left:logits@x"])
+
+
+def test_shards_that_were_never_joined(folder, team, tmp_path):
+    """Each shard is a cache of some rows; together they are fitted as the whole, and a note says so."""
+    whole = Features.read(folder)
+    shards = tmp_path / "sharded" / SHARDS
+    _shard(whole, (0, 100, 240), tmp_path / "sharded", tmp_path / "sharded")
     features = read_on_cluster(tmp_path / "sharded", team)
     assert features.notes == ("The rows are read from 2 shards that were not joined.",)
     assert_array_equal(np.asarray(features.X), whole.X)
@@ -112,7 +136,7 @@ def test_no_scheduler(folder, cli, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-def test_folds_have_room_or_not(team):
+def test_folds_have_room_or_not(team, monkeypatch):
     """As many fits side by side as every worker has threads, and memory for."""
     distributed = pytest.importorskip("distributed")
     assert folds_side_by_side(team, 1000, 30, 3) == 1
@@ -127,3 +151,10 @@ def test_folds_have_room_or_not(team):
             assert folds_side_by_side(three, 1000, 30, 3) == 3
         with memory_limit(4 * needed + 1), connect(client) as three:
             assert folds_side_by_side(three, 1000, 30, 3) == 2
+            assert three.share_of_memory(three.workers[0].address) == (4 * needed + 1) // 2
+        # Where nobody said how much, the two share what their machine has.
+        monkeypatch.setattr(_team, "planned_bytes", lambda: 2 * (4 * needed + 1))
+        with connect(client) as three:
+            assert three.share_of_memory(three.workers[0].address) is None
+            assert folds_side_by_side(three, 1000, 30, 3) == 2
+            assert three.share_of_memory(three.workers[0].address) == (4 * needed + 1) // 2

@@ -1,11 +1,13 @@
 """What a ClusterMatrix says of its rows is what numpy says, wherever the rows lie."""
 
+import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from fusionfer.cluster import ClusterMatrix
+from fusionfer.cluster import ClusterMatrix, Team, Worker
 from fusionfer.cluster._files import FileRows, FileStack
 from fusionfer.exceptions import ClusterError, DataError
 from fusionfer.fusion import BlockScaler
@@ -63,8 +65,8 @@ def test_files_below_each_other_are_read_where_they_are_seen(X, mapped, team, vi
     files = [FileRows.of(mapped(X[a:b]).parts[0]) for a, b in pairwise(cuts)]
     matrix = ClusterMatrix.stacked([FileStack(tuple(files))], team)
     first, second = (worker.address for worker in team.workers)
-    key = (tuple(files), (first, second))
-    matrix._seen[key] = {first: {1: "it is not there"}, second: {0: "it is not there", 2: "it is not there"}}
+    matrix._seen[tuple(files), first] = {1: "it is not there"}
+    matrix._seen[tuple(files), second] = {0: "it is not there", 2: "it is not there"}
     order = np.random.default_rng(4).permutation(401)
     for view, rows in ((matrix, np.arange(401)), (matrix.rows(order), order)):
         where = np.searchsorted(cuts, rows, side="right") - 1
@@ -78,7 +80,7 @@ def test_files_below_each_other_are_read_where_they_are_seen(X, mapped, team, vi
 def test_rows_of_files_that_are_not_seen_here_come_from_the_workers(X, views):
     """Reading gives the same numbers where the driver has no copy of the files."""
     view, Z = views
-    view._seen[tuple(file for part in view.parts for file in part.files)] = {"": {0: "it is not there"}}
+    view._seen[tuple(file for part in view.parts for file in part.files), ""] = {0: "it is not there"}
     np.testing.assert_allclose(np.asarray(view), Z, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(view.read([7, 3]), Z[[7, 3]], rtol=1e-5, atol=1e-5)
     assert view.read([]).shape == (0, 12)
@@ -100,6 +102,39 @@ def test_another_file_under_the_same_name_is_refused(X, on_cluster, tmp_path):
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(ClusterError, match="is another file there"):
         matrix @ np.ones((17, 1), dtype=np.float32)
+
+
+def test_a_stale_copy_on_one_worker_is_not_read(X, mapped, team, elsewhere, tmp_path):
+    """A copy of the same size with other rows or checksums is left to nobody: its worker gets no rows of it."""
+    mapped(X)
+    (path,) = tmp_path.glob("*.bin")
+    (tmp_path / "fresh").mkdir()
+    (tmp_path / "stale").mkdir()
+    shutil.copy(path, tmp_path / "fresh" / "x.bin")
+    with path.open("r+b") as out:
+        out.write(b"another header")
+    path.rename(tmp_path / "stale" / "x.bin")
+    here = FileRows.at(tmp_path / "fresh" / "x.bin", 4096, 4096, X.shape, 68)
+    file = replace(here, path=str(elsewhere(tmp_path / "fresh", tmp_path / "stale") / "x.bin"))
+    matrix = ClusterMatrix.stacked([FileStack((file,))], team)
+    first, second = (worker.address for worker in team.workers)
+    assert matrix.shares() == [(first, slice(0, 401), {first})]
+    assert matrix.eligible(slice(0, 10), [first, second]) == {first}
+    np.testing.assert_array_equal(np.asarray(matrix), X)
+    elsewhere(tmp_path / "stale", tmp_path / "stale")
+    matrix = ClusterMatrix.stacked([FileStack((file,))], team)
+    with pytest.raises(ClusterError, match=r"No worker can read some.*x\.bin is another file there, of the same size"):
+        matrix.shares()
+
+
+def test_a_worker_that_dies_before_it_is_asked_is_left_out(X, on_cluster, team, monkeypatch):
+    """Between two looks a worker may go: it gets no rows, and where none is left, that is said."""
+    matrix, ghost, real = on_cluster(X), Worker("tcp://127.0.0.1:9", 1), Team.refresh
+    monkeypatch.setattr(Team, "refresh", lambda self: (ghost, *real(self)))
+    assert [worker for worker, _, _ in matrix.shares()] == [worker.address for worker in team.workers]
+    monkeypatch.setattr(Team, "refresh", lambda self: (ghost,))
+    with pytest.raises(ClusterError, match=r"None of the 1 workers at tcp://\S+ answers"):
+        matrix.shares()
 
 
 def test_arrays_in_memory_are_refused(X, team):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -9,8 +10,10 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from fusionfer.cluster import ClusterMatrix, connect
+from fusionfer.heads.boosting import WeightNormalisedXGBClassifier
 from fusionfer.heads.linear import LinearProblem, solve_many
 
 _QUIET = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -51,13 +54,16 @@ def address_of(scheduler, pattern=r"tcp://[\d.]+:(\d+)"):
 
 
 def same_as_here(address, blobs, mapped):
-    """Fit with the rows on two workers at an address, and here."""
+    """Fit with the rows on two workers at an address, and here: linear learners, and a forest in a collective."""
     X, y = blobs(200, 10)
     problems = [LinearProblem(np.where(y[:, None] == np.arange(3), 1, -1), np.full(200, 0.1))]
     with connect(address, workers=2, timeout=120) as team:
         hosts = {re.search(r"//(.*):", worker.address)[1] for worker in team.workers}
         there = solve_many(ClusterMatrix.over(mapped(X), team), problems, loss="squared_hinge", tol=1e-6)
+        forest = WeightNormalisedXGBClassifier(4, n_slices=2, n_jobs=1, early_stopping_rounds=None)
+        grown = clone(forest).fit(ClusterMatrix.over(mapped(X), team), y)
     here = solve_many(X, problems, loss="squared_hinge", tol=1e-6)
+    np.testing.assert_allclose(grown.predict_proba(X), forest.fit(X, y).predict_proba(X), atol=1e-5)
     np.testing.assert_allclose(there[0].objective, here[0].objective, rtol=1e-6)
     np.testing.assert_allclose(there[0].coef, here[0].coef, rtol=1e-2, atol=1e-4)
     return hosts
@@ -76,30 +82,42 @@ def test_workers_on_ports_of_their_own(blobs, mapped):
 @contextmanager
 def namespaces(*addresses):
     """Network namespaces, each with one of these addresses, on one bridge with this machine at 10.77.31.1."""
-    ip, names = ["ip"], [f"fusionfer{i}" for i in range(len(addresses))]
+    mark = f"ff{os.getpid() % 100_000}"  # names of interfaces have at most 15 signs
+    names = [f"{mark}n{i}" for i in range(len(addresses))]
 
     def run(*arguments):
-        return subprocess.run([*ip, *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
 
-    if run("link", "add", "fusionfer", "type", "bridge").returncode:
-        pytest.skip("needs the right to make network namespaces and bridges")
+    def must(*arguments):
+        found = run(*arguments)
+        assert found.returncode == 0, f"ip {' '.join(arguments)}: {found.stderr}"
+
+    if shutil.which("ip") is None:
+        pytest.skip("needs the program ip")
+    first = run("link", "add", mark, "type", "bridge")
+    if first.returncode and re.search("not permitted|not supported|unknown device type", first.stderr, re.IGNORECASE):
+        pytest.skip(f"needs the right to make network namespaces and bridges: {first.stderr.strip()}")
+    assert first.returncode == 0, first.stderr
     try:
-        run("addr", "add", "10.77.31.1/24", "dev", "fusionfer")
-        run("link", "set", "fusionfer", "up")
+        must("addr", "add", "10.77.31.1/24", "dev", mark)
+        must("link", "set", mark, "up")
         for name, address in zip(names, addresses, strict=True):
-            run("netns", "add", name)
-            run("link", "add", f"{name}h", "type", "veth", "peer", "name", f"{name}n")
-            run("link", "set", f"{name}h", "master", "fusionfer", "up")
-            run("link", "set", f"{name}n", "netns", name)
-            run("-n", name, "addr", "add", f"{address}/24", "dev", f"{name}n")
-            run("-n", name, "link", "set", f"{name}n", "up")
-            run("-n", name, "link", "set", "lo", "up")
+            made = run("netns", "add", name)
+            if made.returncode and re.search("not permitted|permission denied", made.stderr, re.IGNORECASE):
+                pytest.skip(f"needs the right to make network namespaces: {made.stderr.strip()}")
+            assert made.returncode == 0, made.stderr
+            must("link", "add", f"{name}h", "type", "veth", "peer", "name", f"{name}p")
+            must("link", "set", f"{name}h", "master", mark, "up")
+            must("link", "set", f"{name}p", "netns", name)
+            must("-n", name, "addr", "add", f"{address}/24", "dev", f"{name}p")
+            must("-n", name, "link", "set", f"{name}p", "up")
+            must("-n", name, "link", "set", "lo", "up")
         yield [["ip", "netns", "exec", name] for name in names]
     finally:
         for name in names:
             run("link", "del", f"{name}h")
             run("netns", "del", name)
-        run("link", "del", "fusionfer")
+        run("link", "del", mark)
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root to make network namespaces")

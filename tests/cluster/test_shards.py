@@ -7,7 +7,7 @@ import pytest
 
 from fusionfer.cache import SHARDS, CacheFolder, merge_shards, read_feature_file
 from fusionfer.cluster import find_shards
-from fusionfer.exceptions import CacheError
+from fusionfer.exceptions import CacheError, CacheFormatError, UnknownNameError
 from fusionfer.extraction import Shard, extract_to_cache
 from fusionfer.images import generate_faces
 
@@ -57,6 +57,23 @@ def test_a_shard_that_nobody_sees_is_named(team, copy):
     shutil.rmtree(second)
     with pytest.raises(CacheError, match=r"of shard 1 of 2 is to be seen neither here nor by any of the 2 workers"):
         find_shards(cache, team)
+
+
+def test_a_damaged_shard_is_refused(team, copy):
+    """Rows that do not have their checksum any more are named, as by whoever reads a joined cache."""
+    cache, (_, second) = copy
+    (path,) = second.glob("*.h5")
+    with path.open("r+b") as out:
+        out.seek(read_feature_file(path).layout.offsets["features"] + 8)
+        out.write(b"\x01\x02")
+    with pytest.raises(CacheFormatError, match=rf"{path} is damaged: rows 0-\d+ do not have the checksum"):
+        find_shards(cache, team)
+
+
+def test_blocks_of_shards_are_chosen_by_name(team, sharded):
+    """A block that is not there is an error with those that are."""
+    with pytest.raises(UnknownNameError, match=r"Unknown block of shards 'resnet18:logits'\. .*mobilenet_v2:"):
+        find_shards(sharded[0], team, ["resnet18:logits"])
 
 
 def test_shards_of_two_runs_are_refused(team, copy):

@@ -1,12 +1,14 @@
 """Workers are found or started, and what is wrong with them is said before anything runs."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 import fusionfer
-from fusionfer.cluster import Team, connect
+from fusionfer.cluster import Team, _team, connect
 from fusionfer.cluster._team import Worker, cut
-from fusionfer.exceptions import ClusterError, DataError
+from fusionfer.exceptions import ClusterError, DataError, FusionferWarning
 from fusionfer.memory import available_bytes, memory_limit
 
 
@@ -75,6 +77,65 @@ def test_a_client_is_used_as_it_is_and_left_open(threads_team):
         assert isinstance(team, Team)
         assert len(team.workers) == 1
     assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_all_workers_are_counted(threads_team, monkeypatch):
+    """Six are six, also by a Dask that tells of five unless it is asked for all."""
+    client = threads_team(6)
+    real = client.scheduler_info
+    monkeypatch.setattr(client, "scheduler_info", lambda n_workers=5: real(n_workers=n_workers))
+    with connect(client, workers=6) as team:
+        assert len(team.workers) == 6
+        assert len(team.refresh()) == 6
+
+
+def test_a_limit_of_memory_is_warned_of_once():
+    """Dask counts mapped pages: who has limited workers is told what to start them with."""
+    distributed = pytest.importorskip("distributed")
+    how = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(**how, memory_limit="1GiB") as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        with pytest.warns(FusionferWarning, match=r"limits the memory of .* to 1\.0 GB.*--memory-limit 0"):
+            team = connect(client).__enter__()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            team.refresh()
+        assert list(team.room().values()) == [1 << 30]
+
+
+def test_a_newcomer_of_another_version_is_left_out(threads_team, monkeypatch):
+    """Who comes late is asked too: without the same fusionfer it gets nothing, and a warning says so once."""
+    client = threads_team(1)
+    with connect(client) as team:
+        monkeypatch.setattr(_team, "_objections", lambda client, new: {one: f"{one} is of yesterday." for one in new})
+        client.cluster.scale(2)
+        client.wait_for_workers(2, timeout=30)
+        with pytest.warns(FusionferWarning, match=r"is of yesterday\. It is left out until then\."):
+            assert len(team.refresh()) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert len(team.refresh()) == 1
+        assert len(team.alive()) == 2
+
+
+def test_a_scheduler_that_is_gone():
+    """What asks the scheduler says that it does not answer, and where it was."""
+    distributed = pytest.importorskip("distributed")
+    how = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None, "memory_limit": 0}
+    with (
+        distributed.LocalCluster(**how) as cluster,
+        distributed.Client(cluster, timeout=1, set_as_default=False) as client,
+    ):
+        team = connect(client).__enter__()
+        address = team.address
+        cluster.close()
+        for question in (team.alive, team.refresh, team.idle_by_pause):
+            with pytest.raises(
+                ClusterError, match=rf"The scheduler at {address} does not answer any more \(.*\)\. Start"
+            ):
+                question()
 
 
 def test_another_version_of_fusionfer_is_refused(team, monkeypatch):

@@ -21,10 +21,18 @@ def test_a_repair_has_room_for_the_largest_network():
     assert one.bytes == estimate_extraction(1000, [("resnet50", 224)]).bytes
 
 
+def test_a_repair_is_as_large_as_its_largest_estimate():
+    """VGG16 has the weights, DenseNet121 the activations of a batch in each of several workers."""
+    names = ["densenet121", "vgg16", "mobilenet_v2"]
+    each = [estimate_extraction(1000, [(name, 224)]).bytes for name in names]
+    assert estimate_repair(1 << 30, 1000, names).bytes == max(each)
+
+
 def test_a_replay_is_extraction_and_heads():
     """Extraction once, a head for each run; large features decide its memory, small ones the networks."""
     one, three = (estimate_replay(35_710, BOTH, runs=runs) for runs in (1, 3))
     assert one.bytes == three.bytes > 4 * 35_710 * 4096
+    assert estimate_replay(35_710, BOTH, columns=2560).bytes < one.bytes
     assert three.seconds > one.seconds > estimate_extraction(35_710, BOTH).seconds / 1.01
     assert estimate_replay(10, BOTH).bytes == estimate_extraction(10, BOTH).bytes
 

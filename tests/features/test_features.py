@@ -234,6 +234,7 @@ def test_take_and_only():
     assert turned.blocks == {"q": slice(0, 2), "p": slice(2, 3)}
     assert np.array_equal(turned.X, X[:, [1, 2, 0]])
     assert np.shares_memory(features.only("q").X, features.X)
+    assert np.shares_memory(features.only("p", "q").X, features.X)
     with pytest.raises(UnknownNameError, match=r"Unknown block 'r'\. Known blocks: p, q"):
         features.only("r")
 

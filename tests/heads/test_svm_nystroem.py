@@ -12,6 +12,7 @@ from fusionfer.exceptions import DataError, UnknownNameError
 from fusionfer.heads._jobs import FitJob
 from fusionfer.heads._svm_kernel import fit_kernel
 from fusionfer.heads._svm_nystroem import NystroemSVMClassifier
+from fusionfer.matrices import MappedMatrix, in_pieces
 
 
 def test_nystroem_features_are_those_of_scikit_learn(rows):
@@ -100,3 +101,23 @@ def test_nystroem_held_out_rows_stay_out(rows):
     head = NystroemSVMClassifier(n_components=20, standardize=True)
     for one, other in zip(head.fit_many(X, y, jobs), head.fit_many(strange, y, jobs), strict=True):
         assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_nystroem_predicts_from_a_map_without_a_scratch_file(monkeypatch, rows):
+    """Rows are read, and their features are forgotten, piece by piece; only `features` itself keeps them in a file."""
+    X, y = rows(n=120)
+    X = X.astype(np.float32)
+    fitted = NystroemSVMClassifier(n_components=30).fit(X, y)
+    Z = fitted.features(MappedMatrix([X]))
+    assert_array_equal(np.asarray(Z), fitted.features(X))
+    monkeypatch.setattr("fusionfer.heads._svm_nystroem.scratch_array", None)
+    monkeypatch.setattr("fusionfer.heads._svm_nystroem.PIECE_BYTES", 4 * 30 * 7)
+    monkeypatch.setattr(
+        "fusionfer.heads._svm_nystroem.in_pieces",
+        lambda work, X, most: sizes.append(most // (4 * X.shape[1])) or in_pieces(work, X, most),
+    )
+    sizes = []
+    for ask in (fitted.predict_proba, fitted.decision_function):
+        assert_allclose(ask(MappedMatrix([X])), ask(X), rtol=1e-5, atol=1e-6)
+    assert_array_equal(fitted.predict(MappedMatrix([X])), fitted.predict(X))
+    assert sizes == [7, 7, 7]

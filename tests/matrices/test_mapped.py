@@ -8,7 +8,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fusionfer.exceptions import DataError, NonFiniteFeaturesError
 from fusionfer.heads.linear._backends import make_products
-from fusionfer.matrices import MappedMatrix, in_pieces, is_mapped, read_rows, row_pieces, take_rows
+from fusionfer.matrices import (
+    MappedMatrix,
+    in_pieces,
+    is_mapped,
+    is_read_here,
+    moments,
+    read_rows,
+    row_pieces,
+    take_rows,
+)
 
 
 @pytest.fixture
@@ -59,6 +68,90 @@ def test_single_rows_and_columns(pair):
     assert matrix[4, 6] == array[4, 6]
 
 
+COLUMNS = [3, -1, [1, 6], [5, -7, 5], np.array([6, 0]), np.arange(7) % 2 == 0, slice(None, None, 2), slice(6, 1, -2),
+           slice(4, 2), slice(9, None), [], slice(2, 6)]  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", COLUMNS, ids=str)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_columns_are_read_piece_by_piece(pair, columns, scaled, monkeypatch):
+    """Some columns of all rows are those of an array, and only pieces of the columns between them are ever read."""
+    matrix, array = pair
+    if scaled:
+        matrix, array = matrix.scaled(np.zeros(7), np.full(7, 2.0)), array * 2
+    monkeypatch.setattr("fusionfer.matrices._mapped.PIECE_BYTES", 160)
+    read, sizes = MappedMatrix.read, []
+
+    def watched(self, *given):
+        found = read(self, *given)
+        sizes.append(found.size)
+        return found
+
+    monkeypatch.setattr(MappedMatrix, "read", watched)
+    found = matrix[:, columns]
+    assert_array_equal(np.asarray(found), array[:, columns])
+    if not is_mapped(found):
+        assert max(sizes, default=0) <= 40
+    for rows in (slice(4, 30, 3), slice(8, 8), 5):
+        expected = array[rows, columns]
+        assert_array_equal(np.asarray(matrix[rows, columns]), expected)
+        assert np.asarray(matrix[rows, columns]).shape == expected.shape
+    if isinstance(columns, (int, slice)):
+        for rows in ([2, -1, 2], np.arange(50) % 7 == 0, []):
+            assert_array_equal(matrix[rows, columns], array[rows, columns])
+
+
+def test_two_arrays_are_no_index(pair):
+    """Numpy would pair them, which is never meant of a matrix; nor is an index of more axes."""
+    matrix, _ = pair
+    for columns in (np.zeros(50, dtype=int), [0, 1], np.zeros((50, 1), dtype=int)):
+        with pytest.raises(DataError, match="cannot both be chosen by arrays"):
+            matrix[np.arange(50), columns]
+    with pytest.raises(DataError, match="two axes, rows and columns; got an index of 3"):
+        matrix[0, 0, 0]
+    with pytest.raises(IndexError):
+        matrix[:, 7]
+    assert_array_equal(matrix[(3,)], matrix[3])
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "u8"])
+def test_narrow_row_numbers(dtype):
+    """Numbers of eight bits are added up as numbers: 99 + 200 is 299, and no row far before it."""
+    array = np.arange(300, dtype=np.float32)[:, None]
+    index = np.array([0, 99, 27], dtype=dtype)
+    matrix = MappedMatrix([array], [slice(200, 300)])
+    assert_array_equal(matrix[index], array[index.astype(int) + 200])
+    assert_array_equal(np.asarray(MappedMatrix([array], [index]).rows(index[:1])), array[:1])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m @ np.ones((8, 2)), "of shape (50, 7) is multiplied with 7 rows, got shape (8, 2)"),
+        (lambda m: m @ np.ones(6), "got shape (6,)"),
+        (lambda m: m @ 2.0, "got shape ()"),
+        (lambda m: m.combine(np.ones((2, 51))), "are combined by (k, 50), got shape (2, 51)"),
+        (lambda m: m.combine(np.ones(50)), "got shape (50,)"),
+        (lambda m: m.moments(np.ones(51)), "moments of 50 rows need as many weights, got shape (51,)"),
+        (lambda m: m.scaled(np.zeros(7), np.ones(6)), "factor of 7 columns must have shape (7,), got (6,)"),
+        (lambda m: MappedMatrix(m.parts, m.index, shift=[0.0]), "shift of 7 columns must have shape (7,), got (1,)"),
+        (lambda m: MappedMatrix(m.parts, m.index[:1]), "of each of 2 parts which rows, got 1 entries"),
+    ],
+)
+def test_what_is_too_long(pair, call, message):
+    """An operand of another size is refused with both sizes, and not cut to what fits."""
+    with pytest.raises(DataError, match=re.escape(message)):
+        call(pair[0])
+
+
+def test_half_a_scaling(pair):
+    """A shift alone moves, a factor alone stretches."""
+    matrix, array = pair
+    given = (matrix.parts, matrix.index)
+    assert_array_equal(np.asarray(MappedMatrix(*given, shift=np.ones(7, "f4"))), array - 1)
+    assert_array_equal(np.asarray(MappedMatrix(*given, factor=[2] * 7)), array * 2)
+
+
 def test_rows_of_rows(pair):
     """What is chosen of what was chosen are the rows that an array would give, ten times over."""
     matrix, array = pair
@@ -78,8 +171,6 @@ def test_scaling_is_done_while_reading(pair):
     assert_allclose(np.asarray(scaled), (array - shift) * factor, rtol=1e-5, atol=1e-6)
     twice = scaled.scaled(factor, shift)[10:20, 2:6]
     assert_allclose(np.asarray(twice), (((array - shift) * factor - factor) * shift)[10:20, 2:6], rtol=1e-4, atol=1e-5)
-    assert not scaled.is_plain
-    assert scaled.array() is None
 
 
 def test_a_column_of_factor_zero_stays_constant(pair):
@@ -110,7 +201,7 @@ def test_products_and_moments(pair):
 
 def test_walking_gives_views_of_what_lies_in_order(pair):
     """Rows in their order are walked without a copy, others are read; the pieces are all rows, each once."""
-    matrix, array = pair
+    matrix, _ = pair
     left = matrix[:, :3]
     seen = []
     for rows, [(part, places)] in left.walk(most=4 * 3 * 8):
@@ -121,7 +212,6 @@ def test_walking_gives_views_of_what_lies_in_order(pair):
     assert seen == list(range(50))
     ((_, [(_, _), (right, _)]),) = matrix.walk()  # in another order
     assert not np.shares_memory(right, matrix.parts[1])
-    assert_array_equal(left.array(), array[:, :3])
 
 
 @pytest.mark.parametrize("step", [2, 3])
@@ -172,6 +262,10 @@ def test_functions_take_arrays_too(pair):
     assert is_mapped(take_rows(matrix, index))
     assert [rows.stop - rows.start for rows in row_pieces(array, most=4 * 7 * 20)] == [20, 20, 10]
     assert_array_equal(in_pieces(lambda rows: rows.sum(axis=1), matrix, most=4 * 7 * 9), array.sum(axis=1))
+    assert in_pieces(lambda rows: rows[:, :2], matrix[:0]).shape == (0, 2)
+    for found, expected in zip(moments(array, np.full(50, 0.02)), moments(matrix, np.full(50, 0.02)), strict=True):
+        assert_array_equal(found, expected)
+    assert (is_read_here(matrix), is_read_here(array)) == (True, False)
 
 
 def test_numpy_must_not_take_it_for_an_object(pair):
@@ -192,6 +286,9 @@ def test_not_finite(pair):
     with pytest.raises(NonFiniteFeaturesError, match="first in row 7"):
         matrix[10:].check_finite()
     matrix[18:].check_finite()
+    matrix.parts[1][matrix.index[1][14], 0] = np.inf  # in the same piece, in the other part
+    with pytest.raises(NonFiniteFeaturesError, match="first in row 4"):
+        matrix[10:].check_finite()
 
 
 @pytest.mark.parametrize(

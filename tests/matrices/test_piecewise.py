@@ -1,6 +1,7 @@
 """A classifier that is asked piece by piece says what it says of all rows at once."""
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.metrics import get_scorer
@@ -25,6 +26,17 @@ def test_labels_probabilities_and_scorers(monkeypatch):
     assert_allclose(asked.decision_function(matrix), fitted.decision_function(X), rtol=1e-6)
     for name in ("accuracy", "neg_log_loss", "roc_auc"):
         assert_allclose(get_scorer(name)(asked, matrix, y), get_scorer(name)(fitted, X, y))
+
+
+def test_no_rows_are_none_for_the_classifier():
+    """What it says of an empty array, it says of an empty matrix."""
+    X, y = _data()
+    fitted, matrix = LogisticRegression().fit(X, y), MappedMatrix([X])[:0]
+    with pytest.raises(ValueError, match="Found array with 0 sample") as expected:
+        fitted.predict(X[:0])
+    with pytest.raises(ValueError, match="Found array with 0 sample") as found:
+        piecewise(fitted, matrix).predict(matrix)
+    assert str(found.value) == str(expected.value)
 
 
 def test_it_has_what_the_classifier_has():

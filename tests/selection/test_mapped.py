@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
+from fusionfer.exceptions import NonFiniteFeaturesError
 from fusionfer.heads import HEADS, make_head
 from fusionfer.matrices import MappedMatrix, in_pieces, row_pieces
 from fusionfer.selection import HybridSelector
@@ -45,26 +46,33 @@ def test_every_head_selects_as_in_memory(rows, head):
     assert_allclose(mapped.predict_proba(matrix), read.predict_proba(X), atol=0.02)
 
 
-@pytest.mark.parametrize("name", ["ecoc", "svm-linear", "softmax", "xgb-wn"])
+@pytest.mark.parametrize("name", ["ecoc", "svm-linear", "softmax", "svm-nystroem", "xgb-wn"])
 def test_nobody_reads_it_as_a_whole(rows, name, monkeypatch):
     """From fit to score, no call asks for all of the matrix, or for a fold of it, at once."""
     _, matrix, y = rows
     monkeypatch.setattr(MappedMatrix, "__array__", None)
-    most, read = 40 * 4 * 10, MappedMatrix.read
+    most, read, walk = 40 * 4 * 10, MappedMatrix.read, MappedMatrix.walk
 
     def watched(self, which=slice(None), out=None):
         found = read(self, which, out)
         assert found.nbytes <= most, f"{found.shape} at once"
         return found
 
+    def followed(self, most=most):
+        for rows, parts in walk(self, most):
+            # Of ascending rows others between them are seen, too: as many again at most, of maps.
+            assert sum(part.nbytes for part, _ in parts) <= 2 * 40 * 4 * 10, f"{rows} at once"
+            yield rows, parts
+
     monkeypatch.setattr(MappedMatrix, "read", watched)
+    monkeypatch.setattr(MappedMatrix, "walk", followed)
     monkeypatch.setattr("fusionfer.matrices._mapped.PIECE_BYTES", most)
     monkeypatch.setattr("fusionfer.heads.linear._stack._PIECE_BYTES", most)
     monkeypatch.setattr("fusionfer.heads._spread._CHUNK_BYTES", most)
-    monkeypatch.setattr(MappedMatrix.walk, "__defaults__", (most,))
     for function in (row_pieces, in_pieces):
         monkeypatch.setattr(function, "__defaults__", (most,))
-    monkeypatch.setattr("fusionfer.heads.boosting._binning.columns_at_once", lambda *_: 2)
+    monkeypatch.setattr("fusionfer.heads._svm_kernel._CHUNK", most // 4)
+    monkeypatch.setattr("fusionfer.heads.boosting._binning.columns_at_once", lambda *_, **__: 2)
     selector = HybridSelector(make_head(name, **QUICK.get(name, {})), BLOCKS, cv=3).fit(matrix, y)
     assert selector.score(matrix, y) > 0.5
 
@@ -96,3 +104,18 @@ def test_other_columns_are_refused(rows):
     selector = HybridSelector(GaussianNB(), BLOCKS, cv=3).fit(matrix, y)
     with pytest.raises(ValueError, match="X has 4 features, but HybridSelector is expecting 10 features"):
         selector.predict(matrix[:, :4])
+
+
+@pytest.mark.parametrize("head", [GaussianNB(), "softmax"], ids=str)
+def test_held_out_rows_that_are_not_finite(rows, head):
+    """NaN in a row that no fit learns from is refused, as it is in memory, with the row; not scored."""
+    X, matrix, y = rows
+    held = np.arange(150) % 5 == 0
+    X[20, 1] = matrix.parts[0][20, 1] = np.nan
+    with pytest.raises(ValueError, match="contains NaN"):
+        HybridSelector(head, BLOCKS).fit(X, y, held_out=held)
+    with pytest.raises(NonFiniteFeaturesError, match=r"NaN.*first in row 4"):
+        HybridSelector(head, BLOCKS).fit(matrix, y, held_out=held)
+    never = [(np.flatnonzero(np.arange(150) % 5 > 1), np.flatnonzero(held))]
+    with pytest.raises(NonFiniteFeaturesError, match=r"NaN.*first in row 4"):
+        HybridSelector(head, BLOCKS, cv=never).fit(matrix, y)

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fusionfer.exceptions import NonFiniteFeaturesError
-from fusionfer.heads.boosting._size import columns_at_once
+from fusionfer.heads.boosting._size import columns_at_once, cutting_threads
 from fusionfer.matrices import MappedMatrix, is_mapped, row_pieces
 
 __all__ = ["Bins", "find_bins"]
 
-_CHUNK = 128  # columns of an array copied at a time
+_CHUNK = 128  # columns of an array that a thread copies at a time, where memory has room for so many,
+_LINE = 16  # and no fewer than lie side by side in what the processor reads at once
 _TURNED = 1 << 19  # bytes of a map that are turned from rows into columns at a time: they stay in the processor's cache
 _MOST = np.finfo(np.float32).max
 
@@ -37,14 +38,35 @@ class Bins:
 
     cuts: tuple[np.ndarray, ...]
 
-    def codes(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the codes of other rows X (n, d) float32, an array or a MappedMatrix, as uint8, (d, n)."""
+    def codes(self, X: Any, out: np.ndarray | None = None, threads: int = 1) -> np.ndarray:
+        """Return the codes of other rows.
+
+        Parameters
+        ----------
+        X : ndarray of float32 or MappedMatrix, shape (n, d)
+            Finite. A MappedMatrix is read as by `find_bins`.
+        out : ndarray of uint8, shape (d, n), optional
+            Where the codes go.
+        threads : int
+            That look values up side by side.
+
+        Returns
+        -------
+        ndarray of uint8, shape (d, n)
+
+        Raises
+        ------
+        NonFiniteFeaturesError
+            If a column holds NaN or infinity, which would count as its largest values.
+        """
         codes = np.empty(X.shape[::-1], dtype=np.uint8) if out is None else out
 
         def write(j: int, column: np.ndarray) -> None:
+            _require_finite(column, j)
             codes[j] = np.searchsorted(self.cuts[j], column, side="right")
 
-        list(_by_column(X, write, threads=1))  # too little for threads
+        for _ in _by_column(X, write, threads):
+            pass
         return codes
 
     def thresholds(self, columns: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -74,7 +96,7 @@ def find_bins(
     weight : ndarray of float64, shape (n,)
         Weight of each row, more than 0.
     threads : int
-        Columns are cut side by side, each in the same way whatever their number.
+        Columns are cut side by side, each in the same way whatever their number; by fewer, where memory lacks the room.
     out : ndarray of uint8, shape (d, n), optional
         Where the codes go.
 
@@ -106,7 +128,7 @@ def find_bins(
         # Values alone are sorted five times as fast as places; whose row is whose matters only to weights.
         order = None if equal else np.argsort(column)
         values = np.sort(column) if order is None else column[order]
-        _require_finite(values, j)
+        _require_finite(values[[0, -1]], j)  # they are sorted: whatever is no number stands at the ends
         first = np.flatnonzero(values[1:] != values[:-1]) + 1  # where a new value begins
         if len(first) >= max_bin:
             at = places
@@ -123,25 +145,28 @@ def find_bins(
     return Bins(tuple(_by_column(X, cut, threads))), codes
 
 
-def _require_finite(ascending: np.ndarray, j: int) -> None:
-    """Refuse a column whose ends, once it is sorted, are no numbers: a map is not looked at before it is read here."""
-    if not (np.isfinite(ascending[0]) and np.isfinite(ascending[-1])):
+def _require_finite(values: np.ndarray, j: int) -> None:
+    """Refuse values of a column that are no numbers: a map is not looked at before it is read here."""
+    if not np.isfinite(values).all():
         msg = f"X holds NaN, infinity or numbers beyond float32, first in column {j}."
         raise NonFiniteFeaturesError(msg)
 
 
 def _by_column(X: Any, work: Callable[[int, np.ndarray], T], threads: int) -> Iterator[T]:
     """Yield ``work(j, X[:, j])`` of each column in order; some columns are copied together, as they lie in rows."""
+    n, d = X.shape
+    threads = cutting_threads(n, threads)
+    width = max(_LINE, min(_CHUNK, columns_at_once(n, d, threads) // threads))
 
     def chunk(start: int) -> list[T]:
-        return [work(j, column) for j, column in enumerate(np.ascontiguousarray(X[:, start : start + _CHUNK].T), start)]
+        return [work(j, column) for j, column in enumerate(np.ascontiguousarray(X[:, start : start + width].T), start)]
 
     with ThreadPoolExecutor(threads) as pool:
         if is_mapped(X):
             for first, columns in _column_groups(X, threads):
                 yield from pool.map(work, range(first, first + len(columns)), columns)
             return
-        for found in pool.map(chunk, range(0, X.shape[1], _CHUNK)):
+        for found in pool.map(chunk, range(0, X.shape[1], width)):
             yield from found
 
 

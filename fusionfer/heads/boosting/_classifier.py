@@ -111,7 +111,10 @@ class BoostedClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         DataError
-            If `y` holds one class only, a parameter is out of its range, or `eval_set` does not fit.
+            If `y` holds one class only, a parameter is out of its range, `eval_set` does not fit, or a fit on another
+            device than the CPU is too large to be kept in memory.
+        NonFiniteFeaturesError
+            If a row of a MappedMatrix is not finite, be it one to stop by; of an array it is a ValueError.
         ModuleNotFoundError
             If XGBoost is not installed.
         """

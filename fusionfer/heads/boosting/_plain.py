@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array
 
 from fusionfer.heads.boosting._classifier import BoostedClassifier, Labelled, Progress
 from fusionfer.heads.boosting._scratch import scratch
-from fusionfer.heads.boosting._size import fits_in_memory, plain_size
+from fusionfer.heads.boosting._size import plain_size, stays_in_memory
 from fusionfer.matrices import MappedMatrix, is_mapped
 
 __all__ = ["PlainXGBClassifier"]
@@ -55,7 +55,8 @@ class PlainXGBClassifier(BoostedClassifier):
     n_jobs : int or None
         Threads, as joblib counts them; None: as many as OpenMP takes.
     device : str
-        "cpu", or "cuda" with an XGBoost that was built for it.
+        "cpu", or "cuda" with an XGBoost that was built for it, for fits that are kept in memory: from files only the
+        CPU reads bins.
 
     Attributes
     ----------
@@ -142,10 +143,11 @@ class PlainXGBClassifier(BoostedClassifier):
         losses: dict[str, dict[str, list[float]]] = {}
         stopping = validation is not None and self.early_stopping_rounds is not None
         with ExitStack() as stack:
-            make = _maker(train, validation, n_classes, int(self.max_bin), int(self.max_depth), stack)
-            data = make(train, None, common)
-            judged = [] if validation is None else [(make(validation, data, common), "validation")]
+            make = self._maker(train, validation, stack)
+            data, judged = None, []
             try:
+                data = make(train, None, common)
+                judged = [] if validation is None else [(make(validation, data, common), "validation")]
                 booster = xgboost.train(
                     params,
                     data,
@@ -165,17 +167,15 @@ class PlainXGBClassifier(BoostedClassifier):
         self.history_ = {f"{name}_loss": np.array(values) for name, one in losses.items() for values in one.values()}
         return bytes(booster[: self.best_round_].save_raw("json"))
 
-
-def _maker(
-    train: Labelled, validation: Labelled | None, n_classes: int, max_bin: int, max_depth: int, stack: ExitStack
-) -> Any:
-    """Return how matrices of XGBoost's are made of rows: in memory, or in pages in a folder that `stack` removes."""
-    n = len(train.y) + (0 if validation is None else len(validation.y))
-    size = plain_size(n, train.X.shape[1], n_classes, max_bin=max_bin, max_depth=max_depth, mapped=is_mapped(train.X))
-    if fits_in_memory(size.kept):
-        return _in_memory
-    folder = stack.enter_context(scratch(size.disk))
-    return lambda rows, ref, common: _in_files(rows, ref, common, folder)
+    def _maker(self, train: Labelled, validation: Labelled | None, stack: ExitStack) -> Any:
+        """Return how matrices of XGBoost's are made: in memory, or in pages in a folder that `stack` removes."""
+        n = len(train.y) + (0 if validation is None else len(validation.y))
+        of_trees = {"max_bin": int(self.max_bin), "max_depth": int(self.max_depth)}
+        size = plain_size(n, train.X.shape[1], len(self.classes_), **of_trees, mapped=is_mapped(train.X))
+        if stays_in_memory(size.kept, self.device):
+            return _in_memory
+        folder = stack.enter_context(scratch(size.disk))
+        return lambda rows, ref, common: _in_files(rows, ref, common, folder)
 
 
 def _in_memory(rows: Labelled, ref: Any, common: dict[str, Any]) -> Any:

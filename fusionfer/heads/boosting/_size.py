@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fusionfer.exceptions import DataError
 from fusionfer.heads.boosting._slices import slice_count
-from fusionfer.memory import allowed_bytes, planned_bytes
+from fusionfer.memory import allowed_bytes, planned_bytes, size
 
-__all__ = ["SHARE", "FitSize", "columns_at_once", "fits_in_memory", "plain_size", "sliced_size"]
+__all__ = [
+    "SHARE",
+    "FitSize",
+    "columns_at_once",
+    "cutting_threads",
+    "fits_in_memory",
+    "plain_size",
+    "sliced_size",
+    "stays_in_memory",
+]
 
 #: What is kept from round to round goes to files when it would take more than this part of the planned memory.
 SHARE = 0.25
@@ -99,14 +109,39 @@ def fits_in_memory(kept: int) -> bool:
     return kept <= SHARE * planned_bytes()
 
 
+def stays_in_memory(kept: int, device: str = "cpu") -> bool:
+    """Whether so many bytes are kept in memory from round to round; only the CPU reads what is in files.
+
+    Raises
+    ------
+    DataError
+        If they would have to go to files, and the device is another.
+    """
+    if fits_in_memory(kept):
+        return True
+    if device != "cpu":
+        msg = (
+            f"device={device!r} reads no bins from files, and this fit keeps {size(kept)}: more than {SHARE:.0%} of "
+            f"the {size(planned_bytes())} of memory that is planned with. Leave device='cpu', which goes on in files, "
+            f"or allow at least {size(kept / SHARE)} with --memory (fusionfer.memory.memory_limit)."
+        )
+        raise DataError(msg)
+    return False
+
+
+def cutting_threads(n: int, threads: int) -> int:
+    """How many of so many threads, at least 1, cut columns of n rows: theirs is half of the room for reading."""
+    return max(1, min(threads, int(0.5 * _READING * allowed_bytes() // (_SORTING * max(n, 1)))))
+
+
 def columns_at_once(n: int, d: int, threads: int) -> int:
-    """How many columns of n rows, at least 1, are read together from a map and cut by so many threads."""
-    room = _READING * allowed_bytes() - threads * _SORTING * n
+    """How many columns of n rows, at least 1, are read together from a map and cut by `cutting_threads` of these."""
+    room = _READING * allowed_bytes() - cutting_threads(n, threads) * _SORTING * n
     return max(1, min(d, int(room // (4 * max(n, 1)))))
 
 
 def _of_cutting(n: int, d: int, threads: int) -> int:
-    return 4 * n * columns_at_once(n, d, threads) + threads * _SORTING * n
+    return 4 * n * columns_at_once(n, d, threads) + cutting_threads(n, threads) * _SORTING * n
 
 
 def _of_rounds(n: int, outputs: int) -> int:

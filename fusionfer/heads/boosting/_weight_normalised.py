@@ -18,7 +18,7 @@ from fusionfer.heads.boosting._model import stock_model, tree_gains
 from fusionfer.heads.boosting._norm import NORMS
 from fusionfer.heads.boosting._rounds import Forest, grow
 from fusionfer.heads.boosting._scratch import scratch
-from fusionfer.heads.boosting._size import fits_in_memory, sliced_size
+from fusionfer.heads.boosting._size import sliced_size, stays_in_memory
 from fusionfer.heads.boosting._slices import SHARES, draw_slices, slice_count
 from fusionfer.matrices import scratch_array
 
@@ -43,7 +43,7 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
 
     What is kept from round to round, codes and bins, is in memory unless it would take more than a quarter of the
     memory that is planned with (`fusionfer.memory.planned_bytes`); then it is in temporary files, where ``TMPDIR``
-    says, and XGBoost pages bins in from there. The trees are the same to the bit.
+    says, and XGBoost pages bins in from there. The trees are the same to the bit, with one thread and with two.
 
     Round r grows its trees, one for each class, on the columns of slice r mod S alone, from one-byte codes: that takes
     a small part of the time, and no two columns of different slices meet in one tree. The finished model is a stock
@@ -90,7 +90,8 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
     n_jobs : int or None
         Threads, as joblib counts them; None: as many as OpenMP takes.
     device : str
-        "cpu", or "cuda" with an XGBoost that was built for it.
+        "cpu", or "cuda" with an XGBoost that was built for it, for fits that are kept in memory: from files only the
+        CPU reads bins.
 
     Attributes
     ----------
@@ -200,13 +201,14 @@ class WeightNormalisedXGBClassifier(BoostedClassifier):
         size = sliced_size(
             sum(counts), d, n_classes, n_slices=len(self.slices_), validation=1 - counts[0] / sum(counts)
         )
+        in_memory = stays_in_memory(size.kept, self.device)
         with ExitStack() as stack:
-            folder = None if fits_in_memory(size.kept) else stack.enter_context(scratch(size.disk))
+            folder = None if in_memory else stack.enter_context(scratch(size.disk))
             memory = [None if folder is None else scratch_array((d, count), np.uint8, "Codes") for count in counts]
             bins, codes = find_bins(train.X, int(self.max_bin), train.weight, threads, memory[0])
             sets = [Rows(codes, train.y, train.weight)]
             if validation is not None:
-                sets.append(Rows(bins.codes(validation.X, memory[1]), validation.y, validation.weight))
+                sets.append(Rows(bins.codes(validation.X, memory[1], threads), validation.y, validation.weight))
             forest = grow(
                 self.slices_,
                 sets[0],

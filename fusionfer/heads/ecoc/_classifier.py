@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import joblib
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -16,13 +17,21 @@ from fusionfer.exceptions import DataError
 from fusionfer.heads._calibration import apply_sigmoid, fit_sigmoid
 from fusionfer.heads._jobs import FitJob
 from fusionfer.heads._spread import C_GRID, row_spread
-from fusionfer.heads._training import checked_held_out, given_rows, is_calibrated, rows_to_predict, shared_rows
+from fusionfer.heads._training import (
+    checked_held_out,
+    finite_piece,
+    finite_scores,
+    given_rows,
+    is_calibrated,
+    rows_to_predict,
+    shared_rows,
+)
 from fusionfer.heads.ecoc._cloned_training import fit_clones, log_odds, real_scores
 from fusionfer.heads.ecoc._coupling import couple
 from fusionfer.heads.ecoc._decoding import average_losses
 from fusionfer.heads.ecoc._linear_training import LinearTask, LinearTrial
 from fusionfer.heads.ecoc._parameters import check_parameters, gives_posteriors, loss_name, needs_calibration
-from fusionfer.heads.ecoc._planning import Plan, make_plan
+from fusionfer.heads.ecoc._planning import Plan, make_plan, plan_key
 from fusionfer.heads.linear import solve_many
 from fusionfer.heads.linear._threads import at_most
 from fusionfer.matrices import in_pieces, is_mapped
@@ -281,9 +290,12 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
                 raise DataError(msg)
         plans, tasks = [], []
         made: dict[Any, Plan] = {}  # blocks of one fold share it: at a million rows each takes 40 MB
+        hashed: dict[int, str] = {}  # jobs of one fold have one array of rows
         with at_most(self.n_jobs):
             for head, job in zip(heads, jobs, strict=True):
-                alike = (id(job.rows), repr(sorted(job.params.items())))
+                if id(job.rows) not in hashed:
+                    hashed[id(job.rows)] = joblib.hash(job.rows)
+                alike = (hashed[id(job.rows)], plan_key(head))
                 if alike not in made:
                     own, apart = (None if values is None else values[job.rows] for values in (groups, held))
                     plan = make_plan(head, y[job.rows], weight[job.rows], own, apart)
@@ -357,17 +369,21 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
     def _raw_scores(self, X: np.ndarray) -> np.ndarray:
         """Scores of the learners on the real line, before any calibration, (n, L)."""
         if self.learner is not None:
-            return _piecewise(lambda rows: real_scores(self.estimators_, rows), X)
+            return self._piecewise(lambda rows: real_scores(self.estimators_, rows), X)
         # The few weights take the dtype of the many rows: the other way round X would be copied.
-        return X @ self.coef_.T.astype(X.dtype) + self.intercept_
+        return finite_scores(self, X, X @ self.coef_.T.astype(X.dtype) + self.intercept_)
 
     def _real_scores(self, X: np.ndarray) -> np.ndarray:
         """Scores on the real line that the loss goes by: with the quadratic loss the log-odds of the posteriors."""
         if self.binary_loss_ != "quadratic" or (self.learner is None and self.loss == "logistic"):
             return self._raw_scores(X)
         if gives_posteriors(self):
-            return _piecewise(lambda rows: log_odds(self.estimators_, rows), X)
+            return self._piecewise(lambda rows: log_odds(self.estimators_, rows), X)
         return self._raw_scores(X) * self.calibration_[:, 0] + self.calibration_[:, 1]
+
+    def _piecewise(self, work: Callable[[np.ndarray], np.ndarray], X: Any) -> np.ndarray:
+        """What foreign learners say of rows; of a matrix that stays in its files piece by piece."""
+        return in_pieces(lambda rows: work(finite_piece(self, rows)), X) if is_mapped(X) else work(X)
 
     def _negated_losses(self, scores: np.ndarray, code: np.ndarray, loss: str) -> np.ndarray:
         return -average_losses(expit(scores) if loss == "quadratic" else scores, code, loss, self.decoding)
@@ -473,11 +489,6 @@ class ECOCClassifier(ClassifierMixin, BaseEstimator):
             second = posteriors[:, 0] if self.code_matrix_[1, 0] > 0 else 1.0 - posteriors[:, 0]
             return np.column_stack([1.0 - second, second])
         return couple(posteriors, self.code_matrix_, self.learner_weight_)
-
-
-def _piecewise(work: Callable[[np.ndarray], np.ndarray], X: Any) -> np.ndarray:
-    """What foreign learners say of rows; of a matrix that stays in its files piece by piece."""
-    return in_pieces(work, X) if is_mapped(X) else work(X)
 
 
 def _alike(heads: list[ECOCClassifier]) -> list[list[int]]:

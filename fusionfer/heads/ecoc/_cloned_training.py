@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils.validation import check_array, has_fit_parameter
 
 from fusionfer.exceptions import DataError
+from fusionfer.heads._training import DTYPES
+from fusionfer.matrices import is_mapped
+from fusionfer.memory import memory_limit, planned_bytes
 
 __all__ = ["check_learner", "fit_clones", "log_odds", "real_scores"]
 
@@ -52,8 +55,8 @@ def fit_clones(
     ----------
     learner : estimator
         Binary classifier.
-    X : ndarray, shape (n, d)
-        Rows.
+    X : ndarray or MappedMatrix, shape (n, d)
+        Rows. Learners of others take arrays alone: a MappedMatrix is read as a whole, once for all of them.
     Y : ndarray of int8, shape (n, L)
         Sides; 0 where a row takes no part.
     cost : ndarray of float64, shape (n,) or (n, L)
@@ -61,7 +64,7 @@ def fit_clones(
     folds : ndarray of int, shape (n,), or None
         Fold in which a row is held out; -1 in rows of no fold.
     n_jobs : int or None
-        Threads; they share X.
+        Threads; they share X, and the memory that is planned with.
     random_state : int, RandomState instance or None
         Seeds clones whose own seed is None; None leaves them so.
     progress : callable, optional
@@ -77,6 +80,8 @@ def fit_clones(
     ------
     DataError
         If rows have different weights and the learner takes none, or its scores are not finite.
+    ValueError
+        If a row of a MappedMatrix is not finite.
     """
     weighted = has_fit_parameter(learner, "sample_weight")
     if not weighted and any(np.ptp(_column(cost, j)[Y[:, j] != 0]) > 0 for j in range(Y.shape[1])):
@@ -85,6 +90,8 @@ def fit_clones(
             "(sample_weight, class_weight, prior or cost). Leave these out, or take a learner that has weights."
         )
         raise DataError(msg)
+    if is_mapped(X):
+        X = check_array(np.asarray(X), dtype=DTYPES, input_name="X")
     rng = None if random_state is None else check_random_state(random_state)
     numbers = [] if folds is None else np.unique(folds[folds >= 0]).tolist()
     unseen = [fold for fold in numbers if not np.any(Y[folds == fold])]  # a predefined split, which no fit trains on
@@ -102,21 +109,24 @@ def fit_clones(
             # A side that is missing inside the fold cannot be learned: the other is what such a learner says.
             return None, outside, float(sides[0]) if len(sides) else 0.0
         weights = {"sample_weight": _column(cost, j)[inside]} if weighted else {}
-        estimator.fit(np.asarray(X) if inside.all() else X[inside], sides, **weights)
+        estimator.fit(X if inside.all() else X[inside], sides, **weights)
         return estimator, outside, _score(estimator, X[outside]) if len(outside) else 0.0
 
     estimators: list[Any] = []
     held_out = None if folds is None else np.zeros(Y.shape)
-    jobs = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-        delayed(fit)(j, fold, estimator) for (j, fold), estimator in zip(tasks, clones, strict=True)
-    )
-    for done, ((j, fold), (estimator, outside, scores)) in enumerate(zip(tasks, jobs, strict=True), start=1):
-        if fold is None:
-            estimators.append(estimator)
-        elif held_out is not None:
-            held_out[outside, j] = scores
-        if progress is not None:
-            progress(done, len(tasks), "fitting learners")
+    side_by_side = min(effective_n_jobs(n_jobs), len(tasks))
+    # A learner may be one that plans with the memory, as xgb-wn does: each has its share of it.
+    with memory_limit(planned_bytes() // side_by_side if side_by_side > 1 else None):
+        jobs = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
+            delayed(fit)(j, fold, estimator) for (j, fold), estimator in zip(tasks, clones, strict=True)
+        )
+        for done, ((j, fold), (estimator, outside, scores)) in enumerate(zip(tasks, jobs, strict=True), start=1):
+            if fold is None:
+                estimators.append(estimator)
+            elif held_out is not None:
+                held_out[outside, j] = scores
+            if progress is not None:
+                progress(done, len(tasks), "fitting learners")
     if held_out is not None:
         for fold in unseen:
             held_out[folds == fold] = real_scores(estimators, X[folds == fold])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
 
 from fusionfer.heads._calibration import CALIBRATION_FOLDS
@@ -15,7 +16,10 @@ from fusionfer.heads.ecoc._coding import coding_matrix
 from fusionfer.heads.ecoc._parameters import needs_calibration
 from fusionfer.heads.ecoc._priors import check_cost, class_priors, side_costs, weigh_by_prior
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "make_plan", "plan_key"]
+
+#: Parameters of the head that a plan depends on, besides whether it needs folds.
+_PLANNED_BY = ("coding", "max_learners", "random_state", "class_weight", "prior", "cost")
 
 
 class Judging(NamedTuple):
@@ -142,10 +146,22 @@ def make_plan(head: Any, y: np.ndarray, weight: np.ndarray, groups: Any, held_ou
         penalty = check_cost(head.cost, len(classes))
         cost = weight[:, None] * side_costs(penalty, code, prior)[y_index]
     folds = None
-    if head.probability or head.C == "auto" or needs_calibration(head):
-        folds = np.full(len(y), -1, dtype=np.intp)
+    if _needs_folds(head):
+        folds = np.full(len(y), -1, dtype=np.int16)
         counted = present if held is None else present | (held.y_index >= 0)
         chosen = None if groups is None else np.asarray(groups)[counted]
         apart = None if held_out is None else held_out[counted]
         folds[counted] = inner_folds(y_index[counted], CALIBRATION_FOLDS, head.random_state, chosen, apart)
     return Plan(classes, y_index, weight, prior, code, cost, penalty, folds, held)
+
+
+def plan_key(head: Any) -> str:
+    """What heads have in common whose plans for the same rows are equal: a hash of all that `make_plan` reads of them.
+
+    Of values, not of what ``repr`` shows of them: it leaves out the middle of large arrays.
+    """
+    return joblib.hash((_needs_folds(head), *(getattr(head, name) for name in _PLANNED_BY)))
+
+
+def _needs_folds(head: Any) -> bool:
+    return bool(head.probability or head.C == "auto" or needs_calibration(head))

@@ -57,7 +57,7 @@ def solve_linear(
     penalize_intercept : bool
         Whether b^2 / 2 is added, as LIBLINEAR does; by default the intercept is free.
     backend : {"numpy", "torch"}
-        Library of the products with X.
+        Library of the products with X; a MappedMatrix is always multiplied by numpy.
 
     Returns
     -------

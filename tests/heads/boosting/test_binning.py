@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
+from fusionfer.exceptions import NonFiniteFeaturesError
 from fusionfer.heads.boosting._binning import find_bins
+from fusionfer.matrices import MappedMatrix
+from fusionfer.memory import memory_limit
 
 FLOATS = hnp.arrays(np.float32, (17, 2), elements=st.floats(allow_nan=False, allow_infinity=False, width=32))
 
@@ -68,3 +71,26 @@ def test_new_rows_beyond_the_ends():
     assert bins.codes(np.array([[-1e9], [1e9]], dtype=np.float32)).tolist() == [[0, 3]]
     low, high = bins.thresholds(np.array([0, 0]), np.array([0, 99]))
     assert (low, high) == (np.finfo(np.float32).min, np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize("limit", [1 << 12, None])
+def test_threads_change_no_codes(limit):
+    """Codes of other rows are the same with three threads, of an array and of a map, with little memory too."""
+    X = np.random.default_rng(0).normal(size=(500, 40)).astype(np.float32)
+    bins, codes = find_bins(X[:200], 16, np.ones(200))
+    expected = bins.codes(X)
+    assert_array_equal(expected[:, :200], codes)
+    with memory_limit(limit):
+        for rows in (X, MappedMatrix([X])):
+            assert_array_equal(bins.codes(rows, threads=3), expected)
+            assert_array_equal(find_bins(rows, 16, np.ones(500), threads=3)[1], find_bins(X, 16, np.ones(500))[1])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_codes_of_what_is_no_number(value):
+    """There are none: the largest code would be a lie."""
+    X = np.arange(12, dtype=np.float32).reshape(6, 2)
+    bins, _ = find_bins(X, 4, np.ones(6))
+    X[3, 1] = value
+    with pytest.raises(NonFiniteFeaturesError, match=r"X holds NaN, infinity .* in column 1\."):
+        bins.codes(X)

@@ -1,5 +1,7 @@
 """Two who grow together, here two threads, grow the trees of all rows, and give up on one who does not come."""
 
+import io
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from fusionfer.heads.boosting._boosters import Recipe, Rows, TurnSlice
-from fusionfer.heads.boosting._collective import InCollective, is_broken, joined, meeting
+from fusionfer.heads.boosting._collective import InCollective, _Muffled, is_broken, joined, meeting, reason
 from fusionfer.heads.boosting._norm import tree_norms
 
 RECIPE = Recipe(3, 0.3, "bounded", 0.1, 0.0, 1.0, None, 16, {"max_depth": 3, "max_bin": 16, "nthread": 1})
@@ -60,3 +62,49 @@ def test_errors_of_xgboost_are_told_from_others():
 
     assert is_broken(xgboost.core.XGBoostError("no"))
     assert not is_broken(ValueError("no"))
+
+
+def test_what_an_error_says_is_shown_whole():
+    """All lines before the place in XGBoost's code are kept, on one line."""
+    import xgboost
+
+    error = xgboost.core.XGBoostError("[12:00:00] comm.cc:9: Failed to connect.\n- no route\nStack trace:\n  [bt] (0)")
+    assert reason(error) == "[12:00:00] comm.cc:9: Failed to connect. - no route"
+
+
+def test_prints_work_again_when_all_have_left(monkeypatch):
+    """Two threads that enter A, B and leave A, B: nothing is printed until B has left, and then as before."""
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    muffled = _Muffled()
+    muffled.__enter__()
+    muffled.__enter__()
+    sys.stdout.write("lost")
+    muffled.__exit__()
+    sys.stdout.write("lost too")
+    muffled.__exit__()
+    sys.stdout.write("seen")
+    assert sys.stdout is out
+    assert out.getvalue() == "seen"
+
+
+def test_the_first_error_is_the_one_that_is_told(monkeypatch):
+    """Leaving a collective that is broken fails too, and must not hide what went wrong before."""
+    import xgboost
+
+    class Broken:
+        def __init__(self, **given):
+            pass
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *given):
+            msg = "no peers"
+            raise xgboost.core.XGBoostError(msg)
+
+    monkeypatch.setattr("xgboost.collective.CommunicatorContext", Broken)
+    with pytest.raises(KeyError, match="first"), joined({}):
+        raise KeyError("first")
+    with pytest.raises(xgboost.core.XGBoostError, match="no peers"), joined({}):
+        pass

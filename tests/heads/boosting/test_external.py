@@ -13,8 +13,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fusionfer.exceptions import NonFiniteFeaturesError, StoreFullError
-from fusionfer.heads.boosting import PlainXGBClassifier, WeightNormalisedXGBClassifier, _boosters, _plain
+from fusionfer.exceptions import DataError, NonFiniteFeaturesError, StoreFullError
+from fusionfer.heads.boosting import (
+    PlainXGBClassifier,
+    WeightNormalisedXGBClassifier,
+    _boosters,
+    _plain,
+    _weight_normalised,
+)
 from fusionfer.heads.boosting._binning import find_bins
 from fusionfer.matrices import MappedMatrix
 from fusionfer.memory import memory_limit
@@ -180,6 +186,50 @@ def test_rows_that_are_no_numbers(rows, small_pages, kind, limit):
         with pytest.raises(ValueError, match=r"13 features, but .* is expecting 14"):
             kind(2).fit(X, y).predict(MappedMatrix([X[:, :13]]))
     assert list(small_pages.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [TINY, None])
+@pytest.mark.parametrize("how", ["held_out", "eval_set"])
+@pytest.mark.parametrize("kind", [WeightNormalisedXGBClassifier, PlainXGBClassifier])
+def test_rows_to_stop_by_that_are_no_numbers(rows, small_pages, kind, how, limit, recwarn):
+    """NaN in them is refused as well: it would count as the largest value of its column."""
+    X, _, y, *_ = rows
+    bad = X.copy()
+    bad[70, 3] = np.nan
+    held = np.arange(900) % 10 == 0
+    given = {"held_out": held} if how == "held_out" else {"eval_set": (MappedMatrix([bad]).rows(held), y[held])}
+    with memory_limit(limit), pytest.raises((NonFiniteFeaturesError, ValueError), match="NaN"):
+        kind(2).fit(MappedMatrix([bad]) if how == "held_out" else MappedMatrix([X]), y, **given)
+    with pytest.raises((NonFiniteFeaturesError, ValueError), match="NaN"):
+        kind(2).fit(bad, y, held_out=held)
+    assert list(small_pages.iterdir()) == []
+    gc.collect()
+    assert [str(told.message) for told in recwarn if "cache file" in str(told.message)] == []
+
+
+@pytest.mark.parametrize("kind", [WeightNormalisedXGBClassifier, PlainXGBClassifier])
+def test_another_device_reads_nothing_from_files(rows, small_pages, monkeypatch, kind):
+    """A fit that is too large to be kept in memory is refused there before a column is cut, with what to do."""
+    monkeypatch.setattr(kind, "_check_device", lambda head: None)
+    monkeypatch.setattr(_weight_normalised, "find_bins", None)
+    monkeypatch.setattr(_plain, "_in_files", None)
+    with memory_limit(TINY), pytest.raises(DataError, match=r"device='cuda' reads no .* device='cpu', .*--memory"):
+        kind(2, device="cuda").fit(rows[1], rows[2])
+    assert list(small_pages.iterdir()) == []
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_threads_and_pages_change_nothing(rows, small_pages, n_classes):
+    """With two threads and several pages the model is that of one thread in memory, to the byte."""
+    X, mapped, y, weight, _ = rows
+    chosen = np.isin(y, np.unique(y)[:n_classes])
+    X, mapped, y, weight = X[chosen], mapped.rows(chosen), y[chosen], weight[chosen]
+    head = WeightNormalisedXGBClassifier(8, eta=1.0, tau=0.5, n_slices=3, n_jobs=1)
+    expected = head.fit(X, y, sample_weight=weight).model_json_.tobytes()
+    head.set_params(n_jobs=2)
+    assert head.fit(X, y, sample_weight=weight).model_json_.tobytes() == expected
+    with memory_limit(TINY):
+        assert head.fit(mapped, y, sample_weight=weight).model_json_.tobytes() == expected
 
 
 UNDER_A_LIMIT = """

@@ -6,7 +6,14 @@ import sys
 import numpy as np
 import pytest
 
-from fusionfer.heads.boosting._size import SHARE, columns_at_once, fits_in_memory, plain_size, sliced_size
+from fusionfer.heads.boosting._size import (
+    SHARE,
+    columns_at_once,
+    cutting_threads,
+    fits_in_memory,
+    plain_size,
+    sliced_size,
+)
 from fusionfer.memory import memory_limit
 
 
@@ -25,6 +32,20 @@ def test_columns_read_together_stay_within_a_quarter():
         assert columns_at_once(1000, 7, 2) == 7
     with memory_limit(1 << 12):
         assert columns_at_once(1_000_000, 2560, 2) == 1
+
+
+def test_many_threads_leave_room_for_columns():
+    """Their part is half of the quarter at most: of 64 threads eleven cut, and there are columns enough for them."""
+    n = 1_000_000
+    with memory_limit(4 << 30):
+        width, threads = columns_at_once(n, 2560, 64), cutting_threads(n, 64)
+        assert threads == 11
+        assert width > 100
+        assert 4 * n * width + 48 * n * threads <= 1 << 30
+        few, many = (sliced_size(n, 2560, 7, threads=count).in_files for count in (2, 64))
+        assert many < 1.1 * few
+    with memory_limit(1 << 12):
+        assert cutting_threads(n, 64) == 1
 
 
 def test_a_million_rows_fit_into_four_gigabytes_in_files_alone():

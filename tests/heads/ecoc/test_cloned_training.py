@@ -10,6 +10,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from fusionfer.exceptions import DataError
 from fusionfer.heads.ecoc._cloned_training import check_learner, fit_clones, log_odds, real_scores
+from fusionfer.matrices import MappedMatrix
+from fusionfer.memory import memory_limit, planned_bytes
 
 
 @pytest.fixture
@@ -112,3 +114,48 @@ def test_what_is_no_learner(learner):
     with pytest.raises(TypeError, match=r"A learner is None \(the linear one\) or a scikit-learn classifier"):
         check_learner(learner)
     check_learner(SGDClassifier())
+
+
+class _Counted(MappedMatrix):
+    """Says how many rows are read."""
+
+    rows_read = 0
+
+    def read(self, which=slice(None), out=None):
+        found = super().read(which, out)
+        type(self).rows_read += len(found)
+        return found
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_map_is_read_once(rows, n_jobs):
+    """All clones, those of the folds too, have one array in common; they are those of the array."""
+    X, Y = rows[0].astype(np.float32), rows[1]
+    folds = np.arange(90) % 3
+    expected, scores = fit_clones(LogisticRegression(), X, Y, np.ones(90), folds)
+    _Counted.rows_read = 0
+    found, again = fit_clones(LogisticRegression(), _Counted([X]), Y, np.ones(90), folds, n_jobs=n_jobs)
+    assert _Counted.rows_read == 90
+    assert_array_equal(again, scores)
+    for one, other in zip(expected, found, strict=True):
+        assert_array_equal(one.coef_, other.coef_)
+    X[5, 2] = np.inf
+    with pytest.raises(ValueError, match="Input X contains infinity"):
+        fit_clones(LogisticRegression(), MappedMatrix([X]), Y, np.ones(90), None)
+
+
+class _Planner(GaussianNB):
+    """Notes how much memory it may plan with."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.planned_ = planned_bytes()
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize(("n_jobs", "share"), [(None, 1), (2, 2), (50, 3)])
+def test_clones_that_are_fitted_together_share_the_memory(rows, n_jobs, share):
+    """Each of those that run at a time plans with its part."""
+    with memory_limit(3 << 30):
+        estimators, _ = fit_clones(_Planner(), *rows, np.ones(90), None, n_jobs=n_jobs)
+        assert planned_bytes() == 3 << 30
+    assert {estimator.planned_ for estimator in estimators} == {(3 << 30) // share}

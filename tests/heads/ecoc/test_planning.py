@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fusionfer.exceptions import DataError
+from fusionfer.heads import FitJob
 from fusionfer.heads.ecoc import ECOCClassifier
-from fusionfer.heads.ecoc._planning import make_plan
+from fusionfer.heads.ecoc._planning import make_plan, plan_key
 
 Y = np.array(["sad", "happy", "sad", "fear", "happy", "sad", "fear", "happy"])
 
@@ -85,3 +86,40 @@ def test_fewer_than_two_classes():
         make_plan(ECOCClassifier(), Y, (Y == "happy").astype(float), None)
     with pytest.raises(DataError, match="with weight 0 only"):
         make_plan(ECOCClassifier(class_weight="balanced"), Y, np.zeros(8), None)
+
+
+def test_plans_are_shared_by_value(monkeypatch):
+    """Jobs share a plan where all that it depends on is equal, and only there: large codings are compared as wholes."""
+    rng = np.random.default_rng(0)
+    y, code = np.tile(np.arange(40), 4), rng.choice([-1, 1], size=(40, 30))
+    other = code.copy()
+    other[20, 15] *= -1
+    assert repr(code) == repr(other)
+    X = rng.normal(size=(160, 3))
+    made = []
+    monkeypatch.setattr(
+        "fusionfer.heads.ecoc._classifier.make_plan", lambda *given: made.append(given) or make_plan(*given)
+    )
+    rows = np.arange(160)
+    params = [{"coding": code}, {"coding": other}, {"coding": code.copy(), "C": 0.5}, {"coding": code, "max_iter": 500}]
+    jobs = [FitJob(rows.copy(), slice(0, 3), np.zeros(3), np.ones(3), one) for one in params]
+    heads = ECOCClassifier(probability=False, tol=0.1).fit_many(X, y, jobs)
+    assert len(made) == 2
+    for head, expected in zip(heads, (code, other, code, code), strict=True):
+        assert_array_equal(head.code_matrix_, expected)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"C": 1.0, "tol": 0.1}, {"C": 2.0, "loss": "squared_hinge"}, True),
+        ({"probability": False}, {"probability": False, "C": "auto"}, False),
+        ({"probability": False}, {"probability": False, "binary_loss": "quadratic"}, False),
+        ({"class_weight": {"a": 1, "b": 2}}, {"class_weight": {"b": 2, "a": 1}}, True),
+        ({"prior": [0.5, 0.5]}, {"prior": [0.4, 0.6]}, False),
+        ({"random_state": 1}, {"random_state": 2}, False),
+    ],
+)
+def test_what_a_plan_depends_on(one, other, same):
+    """What only the solver takes is not among it."""
+    assert (plan_key(ECOCClassifier(**one)) == plan_key(ECOCClassifier(**other))) == same
