@@ -82,7 +82,7 @@ def test_the_estimate_counts_copies(fitted):
     model = SimpleNamespace(blocks={name: features.block_record(name) for name in names}, classes=("a", "b", "c"))
 
     def copied(features, n):
-        return dict(estimate_evaluation(features, model, n).parts)["copies of rows"]
+        return dict(estimate_evaluation(features, model, n).parts).get("copies of rows", 0)
 
     assert copied(features, 60) == 0
     assert copied(features, 20) == size
