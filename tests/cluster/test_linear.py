@@ -68,9 +68,10 @@ def check(loss, problems, there, here, X, tol, penalty=0.0):
 def test_two_workers_solve_what_one_machine_does(on_cluster, blobs, loss, penalize):
     """Objectives within the tolerance of each other, told as they are, and the same predictions but for near ties."""
     X, y = blobs()
-    problems, options = problems_of(loss, X, y), {"tol": 1e-3, "penalize_intercept": penalize}
+    tol = 5e-3 if loss == "hinge" else 1e-3  # the hinge takes many more calls for each digit
+    problems, options = problems_of(loss, X, y), {"tol": tol, "penalize_intercept": penalize}
     there, here = solve(on_cluster(X, 12, 8), loss, problems, **options), solve(X, loss, problems, **options)
-    check(loss, problems, there, here, X, 1e-3, float(penalize))
+    check(loss, problems, there, here, X, tol, float(penalize))
     fresh = blobs(200, seed=1)[0]
     scores = [fresh @ one[0].coef.T + one[0].intercept for one in (there, here)]
     top = np.sort(scores[1], axis=1)
@@ -85,7 +86,7 @@ def test_two_workers_solve_what_one_machine_does(on_cluster, blobs, loss, penali
 def test_any_number_of_workers(mapped, threads_team, blobs, loss, count):
     """One worker and three find the weights of one machine, to a tolerance beyond what float32 can prove."""
     X, y = blobs(60, 4)
-    tol = {"hinge": 1e-4, "softmax": 1e-6}.get(loss, 1e-7)  # each digit takes as many calls again
+    tol = {"hinge": 1e-4, "softmax": 1e-5}.get(loss, 1e-7)  # each digit takes as many calls again
     problems = problems_of(loss, X, y)[1:2]
     with connect(threads_team(count)) as team:
         there = solve(ClusterMatrix.over(mapped(X), team), loss, problems, tol=tol)
