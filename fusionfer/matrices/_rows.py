@@ -60,6 +60,7 @@ def compose(rows: Rows, chosen: Rows) -> Rows:
 
 
 def count(rows: Rows) -> int:
+    """How many rows they are."""
     return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
 
 
@@ -69,6 +70,7 @@ def is_dense(rows: np.ndarray) -> bool:
 
 
 def at(values: np.ndarray, places: np.ndarray | None) -> np.ndarray:
+    """The values at these places, or all of them where there is None."""
     return values if places is None else values[places]
 
 

@@ -1,5 +1,8 @@
 """Work in threads, and how many there may be."""
 
+import inspect
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -8,18 +11,26 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from fusionfer.heads.linear._threads import _BlasLimit, at_most, for_each
 
+IMPORTS = """
+import pytest
+from joblib import cpu_count
+from threadpoolctl import threadpool_info, threadpool_limits
+from fusionfer.heads.linear._threads import _BlasLimit, at_most
+"""
+
 
 def blas_threads():
     """Threads of every BLAS that is loaded."""
     return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
 
-@pytest.fixture
-def free_blas():
-    """A BLAS that takes limits: what ran before in this process may have left it with one thread for good."""
-    with threadpool_limits(2, user_api="blas"):
-        if blas_threads() != {2}:
-            pytest.skip("the BLAS of this process takes no limits any more")
+def alone(work):
+    """Run a function of this file in a process of its own, whose BLAS nobody else has set."""
+    code = [inspect.getsource(blas_threads), inspect.getsource(work), f"{work.__name__}()"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([IMPORTS, *code])], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 3])
@@ -50,7 +61,7 @@ def test_one_thread_is_the_caller():
         for_each(18, lambda i: barrier.wait())
 
 
-def test_blas_is_limited_within_and_free_again(free_blas):
+def limited_within():
     """The limit holds inside, negative numbers count from the processors, and what was before comes back."""
     with threadpool_limits(2, user_api="blas"):
         with at_most(None):
@@ -64,7 +75,12 @@ def test_blas_is_limited_within_and_free_again(free_blas):
         assert blas_threads() == {2}
 
 
-def test_the_smallest_limit_holds_until_the_last_ends(free_blas):
+def test_blas_is_limited_within_and_free_again():
+    """The limit holds inside, and what was before comes back."""
+    alone(limited_within)
+
+
+def side_by_side():
     """Fits side by side, in whatever order they begin and end, leave BLAS as they found it."""
     limit, seen = _BlasLimit(), []
     with threadpool_limits(2, user_api="blas"):
@@ -79,3 +95,8 @@ def test_the_smallest_limit_holds_until_the_last_ends(free_blas):
         limit.add(3)
         limit.remove(3)
         assert blas_threads() == {1}
+
+
+def test_the_smallest_limit_holds_until_the_last_ends():
+    """Fits side by side share the smallest limit."""
+    alone(side_by_side)
