@@ -96,6 +96,10 @@ class Run:
     """The state of those groups that are not done."""
 
     own_rows: tuple[str, ...] = ("W", "b", "owner", "F", "A", "rho", "level", "g")  # one row a learner in each
+    own_groups: tuple[str, ...] = (
+        *("live", "spent", "price", "size", "waiting"),
+        *("best", "lowest", "since", "tried", "off"),
+    )
 
     def __init__(
         self, stack: Stack, loss: Any, ridges: list[Ridge], outcome: Outcome, live: np.ndarray, tol: float
@@ -109,7 +113,7 @@ class Run:
         self.spent = np.zeros(len(self.live))
         self.price, self.size = np.zeros(len(self.live)), np.zeros(len(self.live), dtype=np.int64)
         self.best, self.since = np.full(len(self.live), np.inf), np.zeros(len(self.live), dtype=int)
-        self.waiting = np.zeros(len(self.live), dtype=bool)
+        self.waiting, self.tried = np.zeros(len(self.live), dtype=bool), np.full(len(self.live), np.inf)
         traces = {id(ridge): ridge.trace() for ridge in ridges}
         self.faint = np.array([_FAINT * stack.n / max(traces[id(ridge)], 1e-300) for ridge in ridges])
         self.lowest = np.full(len(self.live), np.inf)
@@ -166,8 +170,11 @@ class Run:
         self.best = np.where(better, np.minimum(behind, self.best), self.best)
         self.lowest = np.where(better, out.value[live], self.lowest)
         self.since = np.where(better, 0, self.since + 1)
-        stuck = (self.since >= _PATIENCE) & ~self.waiting
-        return (gap <= tol) | (out.n_iter[live] >= max_iter) | stuck
+        return (gap <= tol) | (out.n_iter[live] >= max_iter) | self._stuck()
+
+    def _stuck(self) -> np.ndarray:
+        """Whether rounding is taken to be the limit of each group."""
+        return (self.since >= _PATIENCE) & ~self.waiting
 
     def _sum(self, M: np.ndarray) -> np.ndarray:
         """Sums over all entries of each group."""
@@ -181,10 +188,8 @@ class Run:
         kept = np.repeat(~groups, self.loss.size)
         numbers = np.cumsum(kept) - 1
         self.own = {int(numbers[r]): hessian for r, hessian in self.own.items() if kept[r]}
-        self.live, self.spent = self.live[~groups], self.spent[~groups]
-        self.price, self.size = self.price[~groups], self.size[~groups]
-        self.best, self.since, self.off = self.best[~groups], self.since[~groups], self.off[~groups]
-        self.lowest, self.waiting = self.lowest[~groups], self.waiting[~groups]
+        for name in self.own_groups:
+            setattr(self, name, getattr(self, name)[~groups])
         for name in self.own_rows:
             setattr(self, name, getattr(self, name)[kept])
         self.pairs = [(s[kept], t[kept], r[~groups]) for s, t, r in self.pairs]
@@ -238,7 +243,9 @@ class Run:
             for r in rows.tolist():
                 self.own.pop(r, None)  # before its successor is made
             self.own.update(zip(rows.tolist(), self._hessians(int(i)), strict=True))
-            self.spent[i], self.since[i] = 0.0, 0
+            self.spent[i] = 0.0
+            if self.best[i] < self.tried[i]:  # else the last one did not help either
+                self.since[i], self.tried[i] = 0, self.best[i]
             if K == 1:
                 for _, _, r in self.pairs:
                     r[i] = 0.0  # steps from elsewhere know less than the whole Hessian of here

@@ -25,6 +25,7 @@ __all__ = [
     "best_intercept",
     "direction",
     "finish",
+    "first_penalties",
     "lift",
 ]
 
@@ -55,6 +56,7 @@ class HingeLearners:
         self.primal, self.dual = np.full(R, np.inf), np.zeros(R)  # no multipliers are feasible, with value 0
         self.n_iter = np.zeros(R, dtype=int)
         self.scale = np.array([cost.sum() for cost in costs])
+        self.counted = np.array([np.count_nonzero(cost * y) for cost, y in zip(costs, Y, strict=True)])
 
     def sides(self, r: int) -> tuple[np.ndarray, np.ndarray]:
         """Labels (n,) in float64, and costs (n,), 0 where a row takes no part."""
@@ -64,7 +66,9 @@ class HingeLearners:
     @property
     def gap(self) -> np.ndarray:
         floor = np.finfo(np.float64).eps * self.scale + np.finfo(np.float64).tiny
-        return np.maximum(self.primal - self.dual, 0.0) / np.maximum(self.primal, floor)
+        apart = np.maximum(self.primal - self.dual, 0.0)
+        unseen = np.full(len(apart), np.inf)
+        return np.divide(apart, np.maximum(self.primal, floor), out=unseen, where=np.isfinite(apart))
 
     def see(self, stack: Stack, learners: np.ndarray, W: np.ndarray, F: np.ndarray, alpha: np.ndarray) -> None:
         """Judge weights W (r, d) with scores F (r, n), and multipliers alpha (r, n), of some learners."""
@@ -124,6 +128,18 @@ def best_intercept(f: np.ndarray, y: np.ndarray, c: np.ndarray, penalty: float =
     return float(kinks[at])
 
 
+def first_penalties(learners: HingeLearners, stack: Stack, ridges: list[Ridge]) -> np.ndarray:
+    """Penalties (R,) at which alpha / rho and the margins are of one size.
+
+    They are at most the mean cost, and 1 over the curvature of a mean row.
+    """
+    counted = np.maximum(learners.counted, 1)
+    cost = np.maximum(learners.scale / counted, np.finfo(np.float64).tiny)
+    traces = {id(ridge): ridge.trace() for ridge in ridges}
+    curvature = np.array([0.5 * traces[id(ridges[problem])] / stack.n for problem in stack.owner])
+    return np.asarray(1.0 / (1.0 / cost + curvature))
+
+
 def alternate(
     stack: Stack,
     learners: HingeLearners,
@@ -151,11 +167,7 @@ def alternate(
     R, n = learners.Y.shape
     kinds = {id(ridge): ridge for ridge in ridges}
     key = np.array([id(ridges[problem]) for problem in stack.owner])
-    counted = np.array([max(np.count_nonzero(cost), 1) for cost in learners.costs])
-    cost = np.maximum(learners.scale / counted, np.finfo(np.float64).tiny)
-    traces = {number: ridge.trace() for number, ridge in kinds.items()}
-    # Where alpha / rho and the margins are of one size: at most 1 / cost, and the curvature of a mean row.
-    level = np.rint(-np.log2(1.0 / cost + np.array([0.5 * traces[number] / n for number in key]))).astype(int)
+    level = np.rint(np.log2(first_penalties(learners, stack, ridges))).astype(int)
     alpha, Z, F, W = (np.zeros((R, width)) for width in (n, n, n, stack.d))
     live, sweep = np.arange(R), 0
     while len(live) and sweep < max_iter:

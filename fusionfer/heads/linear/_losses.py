@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Binary", "Point", "Quadratic", "Search", "Softmax", "best"]
+__all__ = ["Binary", "Losses", "Point", "Quadratic", "Search", "Softmax", "best"]
 
 _LEAP = 64.0  # an intercept moves by less at a time, where all rows are so far off that no loss curves
 
@@ -29,6 +29,7 @@ class Point:
 
 #: Squared norms along a line: ww + 2 s wp + s^2 pp at step s.
 Quadratic = tuple[float, float, float]
+Losses = tuple[float, np.ndarray, np.ndarray]
 #: Asks for points by step and intercepts, gets them, and returns the one to go to: whoever evaluates may do so for
 #: many searches at a time.
 Search = Generator[np.ndarray, Point, Point]
@@ -72,8 +73,8 @@ def best(at: np.ndarray, moving: bool, before: float, precise: float) -> Search:
             point = yield np.concatenate([[0.0], at[1:]])
         point = yield from _minimise(point, slice(0, None), lambda value: 0.05 * max(before - value, 0.0))
     # A step gains slope^2 / curvature, and the curvature is at most of the size of all costs.
-    weight = max(float(point.h.sum()), np.finfo(np.float64).tiny)
-    return (yield from _minimise(point, slice(1, None), lambda value: (precise * value) ** 2 / weight))
+    weight = max(float(point.h.sum()), float(np.abs(point.slope[1:]).sum()) / _LEAP, float(np.finfo(np.float64).tiny))
+    return (yield from _minimise(point, slice(1, None), lambda value: float(precise * value) ** 2 / weight))
 
 
 def _found(search: Search, evaluate: Callable[[np.ndarray], Point]) -> Point:
@@ -107,7 +108,6 @@ class Binary:
 
     def __init__(self, loss: str, Y: np.ndarray, costs: list[np.ndarray], penalty: float) -> None:
         self.loss, self.Y, self.costs, self.penalty = loss, Y, costs, penalty
-        self._point = _squared_hinge if loss == "squared_hinge" else _logistic
 
     def search(
         self,
@@ -149,7 +149,7 @@ class Binary:
             m = s * yu
             m += yf
             m += intercept * y
-            value, a, h = self._point(m, c)
+            value, a, h = self.losses(r, m, c)
             hu = h * yu
             cross = _dot(hu, y)
             slope = np.array([-_dot(a, yu), -_dot(a, y)])
@@ -157,6 +157,10 @@ class Binary:
             return Point(at, value, slope, curvature, (a * y)[None], h[None])
 
         return measure
+
+    def losses(self, r: int, m: np.ndarray, c: np.ndarray) -> Losses:
+        """Sum of the losses of learner `r` at margins `m` (n,) and costs `c`, minus their slopes, their curvatures."""
+        return _squared_hinge(m, c) if self.loss == "squared_hinge" else _logistic(m, c)
 
     def complete(self, point: Point, quadratic: Quadratic) -> Point:
         """Add to the losses of all rows what does not depend on rows, in place."""
@@ -173,14 +177,14 @@ class Binary:
         return point
 
 
-def _squared_hinge(m: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def _squared_hinge(m: np.ndarray, c: np.ndarray) -> Losses:
     """Sum of c max(0, 1 - m)^2, minus its slopes, and its curvatures."""
     short = np.maximum(1.0 - m, 0.0)
     a = 2.0 * c * short
     return 0.5 * _dot(a, short), a, 2.0 * c * (short > 0)
 
 
-def _logistic(m: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def _logistic(m: np.ndarray, c: np.ndarray) -> Losses:
     """Sum of c log(1 + exp(-m)), minus its slopes, and its curvatures; no exponent is positive."""
     e = np.exp(-np.abs(m))
     wrong = np.where(m > 0, e, 1.0) / (1.0 + e)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusionfer.exceptions import DataError, unknown_name
+from fusionfer.heads.linear._augmented import augment, is_tall
 from fusionfer.heads.linear._descent import Outcome, descend
 from fusionfer.heads.linear._hinge import HingeLearners, alternate, finish
 from fusionfer.heads.linear._losses import Binary, Softmax
@@ -334,7 +335,8 @@ def _hinge_batch(
     Y, costs = learners_of(problems)
     learners = HingeLearners(Y, costs, stacks[0].d, options["penalty"])
     limits = {"tol": options["tol"], "max_iter": options["max_iter"]}
-    alpha, rho = alternate(stacks[0], learners, ridges, told=told, **limits)
+    begin = augment if is_tall(learners.counted, stacks[0].d) else alternate
+    alpha, rho = begin(stacks[0], learners, ridges, told=told, **limits)
     if stacks[-1].exact and options["tol"] < COARSE:
         # What scores in float32 seemed to prove is proven again.
         stacks, every, W = stacks[-1:], np.arange(len(Y)), learners.W.copy()

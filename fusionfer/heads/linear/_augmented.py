@@ -1,0 +1,186 @@
+"""Hinge loss of many more rows than columns: an augmented Lagrangian, all learners at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fusionfer.heads.linear._descent import Outcome, Run
+from fusionfer.heads.linear._hinge import HingeLearners, best_intercept, first_penalties
+from fusionfer.heads.linear._losses import Binary, Losses
+from fusionfer.heads.linear._ridge import Ridge
+from fusionfer.heads.linear._stack import Stack
+from fusionfer.heads.linear._threads import for_each
+
+__all__ = ["AugmentedHinge", "augment", "is_tall"]
+
+_TALL = 5  # rows for each column, from which on this is quicker than alternating directions
+_GROWTH = 3.0  # of a penalty, whenever the multipliers move
+_SHARPEST = 1e4  # penalty, of cost 1, beyond which the rounding of float32 scores is as wide as the corner
+
+
+def is_tall(counted: np.ndarray, d: int) -> bool:
+    """Whether every learner has enough rows, `counted` (R,), for `augment` to be quicker than `alternate`."""
+    return bool(np.all(counted >= _TALL * d))
+
+
+class AugmentedHinge(Binary):
+    """The hinge loss as its augmented Lagrangian sees it: e(r) - alpha^2 / (2 sigma), with e and r as in `finish`.
+
+    A smooth function, never above the hinge, and equal to it where alpha is the multiplier of the minimum. Its slope is
+    the next multiplier. Multipliers and penalties are in units of each row's cost, so that however unlike these are,
+    the corner of the hinge is rounded over margins of one width.
+
+    Parameters
+    ----------
+    Y, costs, penalty
+        As of `Binary`.
+    sigma : ndarray of shape (R,)
+        Penalties, of cost 1.
+    """
+
+    def __init__(self, Y: np.ndarray, costs: list[np.ndarray], penalty: float, sigma: np.ndarray) -> None:
+        super().__init__("hinge", Y, costs, penalty)
+        self.sigma = sigma
+        # In the middle, the function is a hinge whose corner is a parabola.
+        self.shares = np.full(Y.shape, 0.5)
+
+    def multipliers(self, r: int, m: np.ndarray) -> np.ndarray:
+        """Multipliers (n,) at margins `m` (n,), as shares of the costs: in [0, 1]."""
+        return np.clip(self.shares[r] + self.sigma[r] * (1.0 - m), 0.0, 1.0)
+
+    def losses(self, r: int, m: np.ndarray, c: np.ndarray) -> Losses:
+        sigma = self.sigma[r]
+        wanted = self.shares[r] + sigma * (1.0 - m)
+        a = np.clip(wanted, 0.0, 1.0)
+        slopes, curvatures = c * a, (sigma * c) * ((wanted > 0.0) & (wanted < 1.0))
+        value = np.einsum("i,i->", slopes, wanted - 0.5 * a) - 0.5 * np.einsum("i,i,i->", c, *[self.shares[r]] * 2)
+        return float(value / sigma), slopes, curvatures
+
+    def recentre(self, r: int, m: np.ndarray) -> None:
+        """Let the multipliers of learner `r` be what they are at margins `m` (n,), and hold them more closely."""
+        self.shares[r] = self.multipliers(r, m)
+        self.sigma[r] = min(_GROWTH * self.sigma[r], max(_SHARPEST, self.sigma[r]))
+
+
+class _AugmentedRun(Run):
+    """As `Run`, with a gap that is that of the hinge loss itself, and multipliers that move as it closes."""
+
+    own_groups = (*Run.own_groups, "excess", "residual", "behind", "reached")
+    loss: AugmentedHinge
+
+    def __init__(
+        self, stack: Stack, learners: HingeLearners, loss: AugmentedHinge, ridges: list[Ridge], tol: float
+    ) -> None:
+        outcome = Outcome.start(learners.scale, 1, stack.d)
+        nothing = np.zeros(stack.n)
+        for r in range(len(outcome.b)):
+            outcome.b[r] = best_intercept(nothing, *learners.sides(r), learners.penalty)
+        self.learners = learners
+        live = np.arange(len(outcome.b))
+        self.excess, self.residual = np.zeros((2, len(live)))
+        self.behind, self.reached = np.full((2, len(live)), np.inf)  # the gap, and what it was when multipliers moved
+        super().__init__(stack, loss, ridges, outcome, live, tol)
+
+    def judge(self, tol: float, max_iter: int) -> np.ndarray:
+        """Bring the values of the hinge loss up to date, and prove the gaps of those that seem done.
+
+        With u the rows summed by the multipliers a, and the intercept at its best, the gap between the hinge loss at w
+        and the dual value of a is ||w - u||^2 / 2, the residual, and sum_i c_i max(0, 1 - m_i) - a_i (1 - m_i).
+        """
+        learners, live = self.learners, self.live
+        primal = np.empty(len(live))
+
+        def measure(j: int) -> None:
+            r = int(live[j])
+            m, c = self._margins(j)
+            short = 1.0 - m
+            loss = c * np.maximum(short, 0.0)
+            primal[j] = float(np.einsum("i->", loss))
+            self.excess[j] = primal[j] - float(np.einsum("i,i,i->", c, self.loss.multipliers(r, m), short))
+            primal[j] += 0.5 * (float(self.W[j] @ self.W[j]) + learners.penalty * self.b[j] ** 2)
+
+        for_each(len(live), measure)
+        self.residual = 0.5 * self._sum(self.g * self.g)
+        learners.n_iter[live] = self.outcome.n_iter[live]
+        apart = self.excess + self.residual
+        self.behind = apart / np.maximum(primal, np.finfo(np.float64).tiny)
+        ended = learners.n_iter[live] >= max_iter
+        seem = (self.behind <= tol) | ended
+        if seem.any():
+            learners.see(self.stack, live[seem], self.W[seem], self.F[seem], self.multipliers(seem))
+        better = self.behind < 0.8 * self.best
+        self.best = np.where(better, self.behind, self.best)
+        self.since = np.where(better, 0, self.since + 1)
+        return (learners.gap[live] <= tol) | ended | self._stuck()
+
+    def _margins(self, j: int) -> tuple[np.ndarray, np.ndarray]:
+        """Margins and costs (n,) of live learner `j`."""
+        y, c = self.learners.sides(int(self.live[j]))
+        return y * (self.F[j] + self.b[j]), c
+
+    def step(self) -> None:
+        """Move the multipliers where the residual has become smaller than what they are off, then step."""
+        moved = np.flatnonzero(self.residual <= self.excess)
+        for j in moved.tolist():
+            r, here = int(self.live[j]), slice(j, j + 1)
+            self.loss.recentre(r, self._margins(j)[0])
+            squares = (float(self.W[j] @ self.W[j]), 0.0, 0.0)
+            self._keep(j, self.loss.search(r, self.F[here], None, self.b[here], squares, np.inf, self.precise))
+        if len(moved):
+            self.g[moved] = self.W[moved] - self.stack.backward(self.A[moved], self.owner[moved])
+            # At first the new multipliers widen the gap; that is progress, if it had closed since they last moved.
+            closer = moved[self.behind[moved] <= 0.5 * self.reached[moved]]
+            self.best[closer], self.since[closer] = np.inf, 0
+            self.reached[moved] = np.minimum(self.reached[moved], self.behind[moved])
+        super().step()
+
+    def multipliers(self, chosen: np.ndarray) -> np.ndarray:
+        """Multipliers of live learners where they stand, a row for each that is `chosen`."""
+        rows = []
+        for j in np.flatnonzero(chosen).tolist():
+            m, c = self._margins(j)
+            rows.append(c * self.loss.multipliers(int(self.live[j]), m))
+        return np.stack(rows)
+
+
+def augment(
+    stack: Stack,
+    learners: HingeLearners,
+    ridges: list[Ridge],
+    *,
+    tol: float,
+    max_iter: int,
+    told: Callable[[int], None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """All learners at once by the method of multipliers [1]_, [2]_ on their hinge losses.
+
+    Inside, steps of `Run` minimise 1/2 ||w||^2 and a smooth hinge, whose corner is rounded between multipliers alpha
+    and alpha + sigma (1 - m): with many more rows than columns, enough rows lie in the corner for the curvature to be
+    that of a sum over a distribution, and the number of steps does not grow with the rows. Outside, alpha moves to
+    where the steps have led, and sigma grows: the corner becomes sharper about the right place.
+
+    Returns multipliers (R, n) and penalties (R,) for `finish`.
+
+    References
+    ----------
+    .. [1] R. T. Rockafellar (1976). Augmented Lagrangians and applications of the proximal point algorithm in convex
+       programming. Mathematics of Operations Research 1(2), 97-116.
+    .. [2] X. Li, D. Sun, K.-C. Toh (2018). A highly efficient semismooth Newton augmented Lagrangian method for solving
+       lasso problems. SIAM J. Optimization 28(1), 433-458.
+    """
+    mean = np.maximum(learners.scale / np.maximum(learners.counted, 1), np.finfo(np.float64).tiny)
+    sigma = first_penalties(learners, stack, ridges) / mean
+    loss = AugmentedHinge(learners.Y, learners.costs, learners.penalty, sigma)
+    alpha = np.zeros(learners.Y.shape)
+    run = _AugmentedRun(stack, learners, loss, ridges, tol)
+    while len(run.live):
+        ended = run.judge(tol, max_iter)
+        if ended.any():
+            told(int(np.sum(learners.gap[run.live[ended]] <= tol)))
+            alpha[run.live[ended]] = run.multipliers(ended)
+            run.drop(ended)
+        if len(run.live):
+            run.step()
+    return alpha, loss.sigma * mean
