@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusionfer.cluster._blocks import Blocks, Rows
+from fusionfer.cluster._blocks import Blocks, Call, Rows
 from fusionfer.cluster._gram import ClusterGram
-from fusionfer.cluster._hinge import ClusterHinge
+from fusionfer.cluster._hinge import HingeRun
 from fusionfer.cluster._hinge_block import HingeBlock
 from fusionfer.cluster._smooth import ClusterRun, Scales
 from fusionfer.cluster._smooth_block import SmoothBlock, make_loss
 from fusionfer.exceptions import unknown_name
 from fusionfer.heads.linear import LOSSES, LinearProblem, LinearSolution, SoftmaxProblem
 from fusionfer.heads.linear._descent import Outcome, follow
+from fusionfer.heads.linear._hinge import first_penalties, mean_costs
 from fusionfer.heads.linear._ridge import Ridge
 from fusionfer.heads.linear._solving import COARSE, in_batches, silent, split
 
@@ -187,7 +188,23 @@ def _tell(told: Callable[[int], None], size: int, groups: int) -> None:
 def _solve_hinge(
     batch: _Batch, ridges: list[Ridge], told: Callable[[int], None], options: _Options
 ) -> list[LinearSolution]:
-    tol, max_iter, penalty = options.tol, options.max_iter, options.penalty
-    with batch.blocks(HingeBlock, options.loss, penalty) as blocks:
-        run = ClusterHinge(blocks, batch.scales(False), batch.problems, ridges, penalty, tol=tol, max_iter=max_iter)
-        return split(batch.problems, run.solve(told))
+    """In float32, and then in float64 for those that its rounding stopped."""
+    problems, tol, max_iter, penalty = batch.problems, options.tol, options.max_iter, options.penalty
+    each = [(problem, k) for problem in problems for k in range(problem.Y.shape[1])]
+    scale = np.array([problem.cost(k).sum() for problem, k in each])
+    cost = mean_costs(scale, np.array([np.count_nonzero(problem.cost(k) * problem.Y[:, k]) for problem, k in each]))
+    owner = np.repeat(np.arange(len(problems)), batch.counts)
+    sigma = first_penalties(cost, [ridges[i] for i in owner], len(batch.X)) / cost
+    loss = make_loss("hinge", [_cut([problem], slice(0, 0))[0] for problem in problems], penalty, sigma)
+    smooth, proven = (Outcome.start(scale, 1, batch.X.shape[1]) for _ in range(2))
+    history: list[Call] = []
+    with batch.blocks(HingeBlock, "hinge", "hinge", penalty, sigma) as blocks:
+        for exact in (False, True):
+            if exact and tol < COARSE:
+                # What scores in float32 seemed to prove is proven again.
+                proven.value[:], proven.dual[:] = np.inf, 0.0
+            live = np.flatnonzero((proven.gap > tol) & (proven.n_iter < max_iter))
+            if len(live):
+                given = (blocks, exact, batch.scales(exact), loss, ridges, smooth, live, tol)
+                follow(HingeRun(proven, history, *given), tol=tol, max_iter=max_iter, told=silent if exact else told)
+    return split(problems, (proven.W, proven.b, proven.value, proven.gap, proven.n_iter))

@@ -77,6 +77,10 @@ class ClusterRun(Run):
 
     def _start(self) -> None:
         self.blocks.call("start", *self._state())
+        self._stay()
+
+    def _stay(self) -> None:
+        """Look around where all stand: their best intercepts, slopes and curvatures."""
         squares = [(float(ww), 0.0, 0.0) for ww in self._sum(self.W * self.W)]
         self._settle(self._search(squares, np.full(len(self.live), np.inf), None))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fusionfer.cluster._blocks import Held
 from fusionfer.cluster._gram import loaded
+from fusionfer.heads.linear._augmented import AugmentedHinge
 from fusionfer.heads.linear._descent import FLAT
 from fusionfer.heads.linear._losses import Binary, Point, Softmax
 from fusionfer.heads.linear._ridge import weighted_gram
@@ -20,12 +21,15 @@ from fusionfer.matrices import MappedMatrix, is_mapped, read_rows, take_rows
 __all__ = ["SmoothBlock", "make_loss"]
 
 
-def make_loss(name: str, problems: Sequence[Any], penalty: float) -> Binary | Softmax:
-    """The loss of all learners of some problems, over the rows that these hold."""
+def make_loss(name: str, problems: Sequence[Any], penalty: float, sigma: np.ndarray | None = None) -> Binary | Softmax:
+    """The loss of all learners of some problems, over the rows that these hold; the hinge at penalties `sigma`."""
     if name == "softmax":
         y_index, costs = [problem.y_index for problem in problems], [problem.c for problem in problems]
         return Softmax(y_index, costs, problems[0].n_classes, penalty)
-    return Binary(name, *learners_of(list(problems)), penalty)
+    Y, costs = learners_of(list(problems))
+    if sigma is not None:
+        return AugmentedHinge(Y, costs, penalty, sigma.copy())
+    return Binary(name, Y, costs, penalty)
 
 
 class SmoothBlock(Held):
@@ -39,16 +43,24 @@ class SmoothBlock(Held):
         With the labels and costs of these rows.
     counts : sequence of int
         Learners of each.
-    name : {"squared_hinge", "logistic", "softmax"}
+    name : {"hinge", "squared_hinge", "logistic", "softmax"}
     penalty : float
+    sigma : ndarray of shape (learners,), optional
+        Penalties that the hinge begins with.
     """
 
     def __init__(
-        self, matrix: MappedMatrix, problems: Sequence[Any], counts: Sequence[int], name: str, penalty: float
+        self,
+        matrix: MappedMatrix,
+        problems: Sequence[Any],
+        counts: Sequence[int],
+        name: str,
+        penalty: float,
+        sigma: np.ndarray | None = None,
     ) -> None:
         X = loaded(matrix)
         self.stacks = [Stack(X, problems, counts), Stack(X, problems, counts, exact=True)]
-        self.loss = make_loss(name, problems, penalty)
+        self.loss = make_loss(name, problems, penalty, sigma)
 
     def start(self, exact: bool, live: np.ndarray, W: np.ndarray, faint: np.ndarray) -> None:
         """Begin with weights W (learners, d) of the groups `live`, all of which are as yet undecided."""

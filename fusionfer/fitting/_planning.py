@@ -22,7 +22,8 @@ _MB = 1 << 20
 _PIECES = 160 * _MB  # pieces of rows that are worked on, and what BLAS keeps for its threads, at most
 _LIBRARIES = 60 * _MB  # libraries that are loaded on the way, and what tables and pages take at the end
 # Passes over all rows that a learner takes, seen on FER-2013: each is a product with X and one with its transpose.
-_PASSES = {"hinge": 90, "squared_hinge": 14, "logistic": 14, "softmax": 14}
+_PASSES = {"hinge": 30, "squared_hinge": 14, "logistic": 14, "softmax": 14}
+_ALTERNATING = 90  # of the hinge, with so few rows that it is solved by alternating directions
 # Arrays of float64 with a row for each learner that are held at once.
 _HELD = {"hinge": 9, "squared_hinge": 7, "logistic": 7, "softmax": 7}
 _CALIBRATION = 3  # folds
@@ -190,6 +191,7 @@ def _of_head(name: str, head: Any, about: _Selection) -> tuple[int, float]:
 
 
 def _of_linear(name: str, head: Any, about: _Selection, width: int | None = None) -> tuple[int, float]:
+    from fusionfer.heads.linear._augmented import is_tall
     from fusionfer.heads.linear._solving import BATCH_BYTES, BATCH_SHARE
 
     n, d = about.n, width or about.widest
@@ -208,12 +210,15 @@ def _of_linear(name: str, head: Any, about: _Selection, width: int | None = None
     copies = 0 if about.mapped else 4 * n * d * (1 + 2 / about.folds)
     n_bytes = _HELD[loss] * 8 * n * together + plans + gram + factors + copies
     widths = about.widths if width is None else (width,) * len(about.widths)
-    passes = _PASSES[loss] * learners * 2.0 * n * (fits * sum(widths) + calibrated * max(widths))
+    inside = np.array([n * (1 - 1 / about.folds)])
+    passes = [_ALTERNATING if loss == "hinge" and not is_tall(inside, w) else _PASSES[loss] for w in widths]
+    weighed = [many * w for many, w in zip(passes, widths, strict=True)]
+    products = learners * 2.0 * n * (fits * sum(weighed) + calibrated * max(weighed))
     grams = 0.5 * n * float(max(widths)) ** 2 * 2
-    seconds = (passes / _OPERATIONS + grams / (4 * _OPERATIONS)) * _CORES / cores()
+    seconds = (products / _OPERATIONS + grams / (4 * _OPERATIONS)) * _CORES / cores()
     if about.mapped and width is None:  # all learners that are solved together share a pass
         batches, last = (math.ceil(many * learners / together) for many in (fits, calibrated))
-        seconds += _PASSED * _PASSES[loss] * 2.0 * n * (batches * sum(widths) + last * max(widths))
+        seconds += _PASSED * 2.0 * n * (batches * sum(weighed) + last * max(weighed))
     return int(n_bytes), seconds
 
 

@@ -68,7 +68,7 @@ def check(loss, problems, there, here, X, tol, penalty=0.0):
 def test_two_workers_solve_what_one_machine_does(on_cluster, blobs, loss, penalize):
     """Objectives within the tolerance of each other, told as they are, and the same predictions but for near ties."""
     X, y = blobs()
-    tol = 1e-3
+    tol = 5e-3 if loss == "hinge" else 1e-3  # the hinge takes many more calls for each digit
     problems, options = problems_of(loss, X, y), {"tol": tol, "penalize_intercept": penalize}
     there, here = solve(on_cluster(X, 12, 8), loss, problems, **options), solve(X, loss, problems, **options)
     check(loss, problems, there, here, X, tol, float(penalize))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from fusionfer.heads.linear._descent import Outcome, Run
-from fusionfer.heads.linear._hinge import HingeLearners, best_intercept, first_penalties
+from fusionfer.heads.linear._hinge import HingeLearners, first_penalties, mean_costs
 from fusionfer.heads.linear._losses import Binary, Losses
 from fusionfer.heads.linear._ridge import Ridge
 from fusionfer.heads.linear._stack import Stack
 from fusionfer.heads.linear._threads import for_each
 
-__all__ = ["AugmentedHinge", "augment", "is_tall"]
+__all__ = ["AugmentedHinge", "AugmentedRun", "augment", "is_tall"]
 
 _TALL = 5  # rows for each column, from which on this is quicker than alternating directions
 _GROWTH = 3.0  # of a penalty, whenever the multipliers move
@@ -58,30 +59,51 @@ class AugmentedHinge(Binary):
         value = np.einsum("i,i->", slopes, wanted - 0.5 * a) - 0.5 * np.einsum("i,i,i->", c, *[self.shares[r]] * 2)
         return float(value / sigma), slopes, curvatures
 
+    def hinge(self, r: int, m: np.ndarray, c: np.ndarray) -> tuple[float, float]:
+        """Sums of c max(0, 1 - m), and of multipliers times 1 - m."""
+        short = 1.0 - m
+        loss = np.einsum("i,i->", c, np.maximum(short, 0.0))
+        return float(loss), float(np.einsum("i,i,i->", c, self.multipliers(r, m), short))
+
     def recentre(self, r: int, m: np.ndarray) -> None:
         """Let the multipliers of learner `r` be what they are at margins `m` (n,), and hold them more closely."""
         self.shares[r] = self.multipliers(r, m)
         self.sigma[r] = min(_GROWTH * self.sigma[r], max(_SHARPEST, self.sigma[r]))
 
 
-class _AugmentedRun(Run):
-    """As `Run`, with a gap that is that of the hinge loss itself, and multipliers that move as it closes."""
+class AugmentedRun(Run):
+    """As `Run`, with a gap that is that of the hinge loss itself, and multipliers that move as it closes.
+
+    Where the rows are is left to `_hinge`, `_prove` and `_recentre`.
+
+    Parameters
+    ----------
+    proven : Outcome
+        Where the learners stand in the hinge loss; what is given to `Run` says where in the smooth function.
+    *given
+        As for `Run`.
+    """
 
     own_groups = (*Run.own_groups, "excess", "residual", "behind", "reached")
-    loss: AugmentedHinge
 
-    def __init__(
-        self, stack: Stack, learners: HingeLearners, loss: AugmentedHinge, ridges: list[Ridge], tol: float
-    ) -> None:
-        outcome = Outcome.start(learners.scale, 1, stack.d)
-        nothing = np.zeros(stack.n)
-        for r in range(len(outcome.b)):
-            outcome.b[r] = best_intercept(nothing, *learners.sides(r), learners.penalty)
-        self.learners = learners
-        live = np.arange(len(outcome.b))
-        self.excess, self.residual = np.zeros((2, len(live)))
-        self.behind, self.reached = np.full((2, len(live)), np.inf)  # the gap, and what it was when multipliers moved
-        super().__init__(stack, loss, ridges, outcome, live, tol)
+    def __init__(self, proven: Outcome, *given: Any) -> None:
+        super().__init__(*given)
+        self.proven = proven
+        self.excess, self.residual = np.zeros((2, len(self.live)))
+        # The gap, and the least there was when multipliers moved.
+        self.behind, self.reached = np.full((2, len(self.live)), np.inf)
+
+    def _hinge(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over rows of c max(0, 1 - m) and of a (1 - m) for the live learners, (live,) each."""
+        raise NotImplementedError
+
+    def _prove(self, chosen: np.ndarray, value: np.ndarray) -> None:
+        """Bring `proven` up to date for the live learners `chosen`, whose hinge objective is `value`, (live,) each."""
+        raise NotImplementedError
+
+    def _recentre(self, moved: np.ndarray) -> None:
+        """Move the multipliers of live learners, by their places, to where they stand; bring all else up to date."""
+        raise NotImplementedError
 
     def judge(self, tol: float, max_iter: int) -> np.ndarray:
         """Bring the values of the hinge loss up to date, and prove the gaps of those that seem done.
@@ -89,55 +111,68 @@ class _AugmentedRun(Run):
         With u the rows summed by the multipliers a, and the intercept at its best, the gap between the hinge loss at w
         and the dual value of a is ||w - u||^2 / 2, the residual, and sum_i c_i max(0, 1 - m_i) - a_i (1 - m_i).
         """
-        learners, live = self.learners, self.live
-        primal = np.empty(len(live))
-
-        def measure(j: int) -> None:
-            r = int(live[j])
-            m, c = self._margins(j)
-            short = 1.0 - m
-            loss = c * np.maximum(short, 0.0)
-            primal[j] = float(np.einsum("i->", loss))
-            self.excess[j] = primal[j] - float(np.einsum("i,i,i->", c, self.loss.multipliers(r, m), short))
-            primal[j] += 0.5 * (float(self.W[j] @ self.W[j]) + learners.penalty * self.b[j] ** 2)
-
-        for_each(len(live), measure)
-        self.residual = 0.5 * self._sum(self.g * self.g)
-        learners.n_iter[live] = self.outcome.n_iter[live]
-        apart = self.excess + self.residual
-        self.behind = apart / np.maximum(primal, np.finfo(np.float64).tiny)
-        ended = learners.n_iter[live] >= max_iter
-        seem = (self.behind <= tol) | ended
-        if seem.any():
-            learners.see(self.stack, live[seem], self.W[seem], self.F[seem], self.multipliers(seem))
+        live, proven = self.live, self.proven
+        self.outcome.W[live], self.outcome.b[live] = self.W, self.b
+        losses, held = self._hinge()
+        self.excess, self.residual = losses - held, 0.5 * self._sum(self.g * self.g)
+        value = losses + 0.5 * (self._sum(self.W * self.W) + self.loss.penalty * self.b**2)
+        self.behind = (self.excess + self.residual) / np.maximum(value, np.finfo(np.float64).tiny)
         better = self.behind < 0.8 * self.best
         self.best = np.where(better, self.behind, self.best)
         self.since = np.where(better, 0, self.since + 1)
-        return (learners.gap[live] <= tol) | ended | self._stuck()
-
-    def _margins(self, j: int) -> tuple[np.ndarray, np.ndarray]:
-        """Margins and costs (n,) of live learner `j`."""
-        y, c = self.learners.sides(int(self.live[j]))
-        return y * (self.F[j] + self.b[j]), c
+        proven.n_iter[live] = self.outcome.n_iter[live]
+        ended = (proven.n_iter[live] >= max_iter) | self._stuck()
+        seem = (self.behind <= tol) | ended
+        if seem.any():
+            self._prove(seem, value)
+        return (proven.gap[live] <= tol) | ended
 
     def step(self) -> None:
         """Move the multipliers where the residual has become smaller than what they are off, then step."""
         moved = np.flatnonzero(self.residual <= self.excess)
-        for j in moved.tolist():
-            r, here = int(self.live[j]), slice(j, j + 1)
-            self.loss.recentre(r, self._margins(j)[0])
-            squares = (float(self.W[j] @ self.W[j]), 0.0, 0.0)
-            self._keep(j, self.loss.search(r, self.F[here], None, self.b[here], squares, np.inf, self.precise))
         if len(moved):
-            self.g[moved] = self.W[moved] - self.stack.backward(self.A[moved], self.owner[moved])
+            self._recentre(moved)
             # At first the new multipliers widen the gap; that is progress, if it had closed since they last moved.
             closer = moved[self.behind[moved] <= 0.5 * self.reached[moved]]
             self.best[closer], self.since[closer] = np.inf, 0
             self.reached[moved] = np.minimum(self.reached[moved], self.behind[moved])
         super().step()
 
+
+class _StackRun(AugmentedRun):
+    """Over the rows of a `Stack`."""
+
+    loss: AugmentedHinge
+    proven: HingeLearners
+
+    def _margins(self, j: int) -> tuple[np.ndarray, np.ndarray]:
+        """Margins and costs (n,) of live learner `j`."""
+        y, c = self.proven.sides(int(self.live[j]))
+        return y * (self.F[j] + self.b[j]), c
+
+    def _hinge(self) -> tuple[np.ndarray, np.ndarray]:
+        sums = np.empty((len(self.live), 2))
+
+        def measure(j: int) -> None:
+            sums[j] = self.loss.hinge(int(self.live[j]), *self._margins(j))
+
+        for_each(len(self.live), measure)
+        return sums[:, 0], sums[:, 1]
+
+    def _prove(self, chosen: np.ndarray, value: np.ndarray) -> None:
+        live = self.live[chosen]
+        self.proven.see(self.stack, live, self.W[chosen], self.F[chosen], self.multipliers(chosen))
+
+    def _recentre(self, moved: np.ndarray) -> None:
+        for j in moved.tolist():
+            r, here = int(self.live[j]), slice(j, j + 1)
+            self.loss.recentre(r, self._margins(j)[0])
+            squares = (float(self.W[j] @ self.W[j]), 0.0, 0.0)
+            self._keep(j, self.loss.search(r, self.F[here], None, self.b[here], squares, np.inf, self.precise))
+        self.g[moved] = self.W[moved] - self.stack.backward(self.A[moved], self.owner[moved])
+
     def multipliers(self, chosen: np.ndarray) -> np.ndarray:
-        """Multipliers of live learners where they stand, a row for each that is `chosen`."""
+        """Multipliers of the live learners that are `chosen`, a row for each, where they stand."""
         rows = []
         for j in np.flatnonzero(chosen).tolist():
             m, c = self._margins(j)
@@ -170,11 +205,12 @@ def augment(
     .. [2] X. Li, D. Sun, K.-C. Toh (2018). A highly efficient semismooth Newton augmented Lagrangian method for solving
        lasso problems. SIAM J. Optimization 28(1), 433-458.
     """
-    mean = np.maximum(learners.scale / np.maximum(learners.counted, 1), np.finfo(np.float64).tiny)
-    sigma = first_penalties(learners, stack, ridges) / mean
+    cost = mean_costs(learners.scale, learners.counted)
+    sigma = first_penalties(cost, [ridges[problem] for problem in stack.owner], stack.n) / cost
     loss = AugmentedHinge(learners.Y, learners.costs, learners.penalty, sigma)
     alpha = np.zeros(learners.Y.shape)
-    run = _AugmentedRun(stack, learners, loss, ridges, tol)
+    smooth = Outcome.start(learners.scale, 1, stack.d)
+    run = _StackRun(learners, stack, loss, ridges, smooth, np.arange(len(alpha)), tol)
     while len(run.live):
         ended = run.judge(tol, max_iter)
         if ended.any():
@@ -183,4 +219,4 @@ def augment(
             run.drop(ended)
         if len(run.live):
             run.step()
-    return alpha, loss.sigma * mean
+    return alpha, loss.sigma * cost

@@ -45,10 +45,10 @@ class Outcome:
     @property
     def gap(self) -> np.ndarray:
         """Relative gap of each group; where nothing is left to lose, relative to the rounding of the total cost."""
-        if not np.all(np.isfinite(self.value)):
-            return np.full(len(self.value), np.inf)
         floor = np.finfo(np.float64).eps * self.scale + np.finfo(np.float64).tiny
-        return np.maximum(self.value - self.dual, 0.0) / np.maximum(self.value, floor)
+        apart = np.maximum(self.value - self.dual, 0.0)
+        unseen = np.full(len(apart), np.inf)
+        return np.divide(apart, np.maximum(self.value, floor), out=unseen, where=np.isfinite(apart))
 
 
 def descend(

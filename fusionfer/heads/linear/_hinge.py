@@ -8,36 +8,30 @@ from functools import partial
 import numpy as np
 from scipy import linalg
 
+from fusionfer.heads.linear._descent import Outcome
 from fusionfer.heads.linear._ridge import Ridge, weighted_gram
 from fusionfer.heads.linear._stack import Stack
 from fusionfer.heads.linear._threads import for_each
 from fusionfer.matrices import is_mapped, take_rows
 
 __all__ = [
-    "CHECK",
-    "FEW",
-    "PATIENCE",
-    "RELAX",
-    "SWEEPS",
     "HingeLearners",
     "alternate",
-    "balance",
     "best_intercept",
-    "direction",
     "finish",
     "first_penalties",
-    "lift",
+    "mean_costs",
 ]
 
-CHECK = 10  # sweeps between two looks at the duality gap
-RELAX = 1.6  # over-relaxation
-SWEEPS = 150  # of the first phase, for few learners; then Newton's method is quicker
-FEW = 8  # learners that are soon finished one by one; more are worth up to four times as many sweeps
-PATIENCE = 10  # looks at the gap without progress, after which rounding is taken to be the limit
+_CHECK = 10  # sweeps between two looks at the duality gap
+_RELAX = 1.6  # over-relaxation
+_SWEEPS = 150  # of the first phase, for few learners; then Newton's method is quicker
+_FEW = 8  # learners that are soon finished one by one; more are worth up to four times as many sweeps
+_PATIENCE = 10  # looks at the gap without progress, after which rounding is taken to be the limit
 
 
-class HingeLearners:
-    """Labels and costs of R learners, and the best primal and dual values seen of each.
+class HingeLearners(Outcome):
+    """Labels and costs of R learners, and the best objective and bound seen of each.
 
     Parameters
     ----------
@@ -52,23 +46,15 @@ class HingeLearners:
     def __init__(self, Y: np.ndarray, costs: list[np.ndarray], d: int, penalty: float) -> None:
         self.Y, self.costs, self.penalty = Y, costs, penalty
         R = len(Y)
-        self.W, self.b = np.zeros((R, d)), np.zeros(R)
-        self.primal, self.dual = np.full(R, np.inf), np.zeros(R)  # no multipliers are feasible, with value 0
-        self.n_iter = np.zeros(R, dtype=int)
-        self.scale = np.array([cost.sum() for cost in costs])
+        # No multipliers are feasible, with value 0.
+        unseen = (np.full(R, np.inf), np.zeros(R), np.zeros(R, dtype=int))
+        super().__init__(np.zeros((R, d)), np.zeros(R), *unseen, np.array([cost.sum() for cost in costs]))
         self.counted = np.array([np.count_nonzero(cost * y) for cost, y in zip(costs, Y, strict=True)])
 
     def sides(self, r: int) -> tuple[np.ndarray, np.ndarray]:
         """Labels (n,) in float64, and costs (n,), 0 where a row takes no part."""
         y = self.Y[r].astype(np.float64)
         return y, self.costs[r] * (y != 0)
-
-    @property
-    def gap(self) -> np.ndarray:
-        floor = np.finfo(np.float64).eps * self.scale + np.finfo(np.float64).tiny
-        apart = np.maximum(self.primal - self.dual, 0.0)
-        unseen = np.full(len(apart), np.inf)
-        return np.divide(apart, np.maximum(self.primal, floor), out=unseen, where=np.isfinite(apart))
 
     def see(self, stack: Stack, learners: np.ndarray, W: np.ndarray, F: np.ndarray, alpha: np.ndarray) -> None:
         """Judge weights W (r, d) with scores F (r, n), and multipliers alpha (r, n), of some learners."""
@@ -90,8 +76,8 @@ class HingeLearners:
                 b = best_intercept(f, y, c, self.penalty)
                 loss = float(np.sum(c * np.maximum(0.0, 1.0 - y * (f + b))))
                 primal = 0.5 * (float(w @ w) + self.penalty * b * b) + loss
-                if primal < self.primal[r]:
-                    self.W[r], self.b[r], self.primal[r] = w, b, primal
+                if primal < self.value[r]:
+                    self.W[r], self.b[r], self.value[r] = w, b, primal
 
         for_each(len(learners), judge)
 
@@ -128,16 +114,19 @@ def best_intercept(f: np.ndarray, y: np.ndarray, c: np.ndarray, penalty: float =
     return float(kinks[at])
 
 
-def first_penalties(learners: HingeLearners, stack: Stack, ridges: list[Ridge]) -> np.ndarray:
+def first_penalties(cost: np.ndarray, ridges: list[Ridge], n: int) -> np.ndarray:
     """Penalties (R,) at which alpha / rho and the margins are of one size.
 
-    They are at most the mean cost, and 1 over the curvature of a mean row.
+    They are at most the mean cost (R,) of the rows that take part, and 1 over the curvature of a mean row of n, by the
+    Gram matrix of each learner.
     """
-    counted = np.maximum(learners.counted, 1)
-    cost = np.maximum(learners.scale / counted, np.finfo(np.float64).tiny)
     traces = {id(ridge): ridge.trace() for ridge in ridges}
-    curvature = np.array([0.5 * traces[id(ridges[problem])] / stack.n for problem in stack.owner])
-    return np.asarray(1.0 / (1.0 / cost + curvature))
+    return np.asarray(1.0 / (1.0 / cost + np.array([0.5 * traces[id(ridge)] / n for ridge in ridges])))
+
+
+def mean_costs(scale: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Mean costs (R,), more than 0, of so many rows each whose costs sum to `scale`."""
+    return np.maximum(scale / np.maximum(counted, 1), np.finfo(np.float64).tiny)
 
 
 def alternate(
@@ -167,7 +156,8 @@ def alternate(
     R, n = learners.Y.shape
     kinds = {id(ridge): ridge for ridge in ridges}
     key = np.array([id(ridges[problem]) for problem in stack.owner])
-    level = np.rint(np.log2(first_penalties(learners, stack, ridges))).astype(int)
+    cost = mean_costs(learners.scale, learners.counted)
+    level = np.rint(np.log2(first_penalties(cost, [ridges[problem] for problem in stack.owner], n))).astype(int)
     alpha, Z, F, W = (np.zeros((R, width)) for width in (n, n, n, stack.d))
     live, sweep = np.arange(R), 0
     while len(live) and sweep < max_iter:
@@ -185,11 +175,11 @@ def alternate(
         F[live] = stack.forward(W[live], owner)
         for_each(len(live), partial(_proximal, learners, live, rho, F, Z, alpha, moved, off))
         learners.n_iter[live] = sweep
-        last = sweep >= min(max_iter, SWEEPS if len(live) <= FEW else 4 * SWEEPS)
-        if sweep % CHECK and not last:
+        last = sweep >= min(max_iter, _SWEEPS if len(live) <= _FEW else 4 * _SWEEPS)
+        if sweep % _CHECK and not last:
             continue
         learners.see(stack, live, W[live], F[live], alpha[live])
-        level[live] += balance(off, _norms(Z[live]), rho * moved, _norms(alpha[live]))
+        level[live] += _balance(off, _norms(Z[live]), rho * moved, _norms(alpha[live]))
         done = learners.gap[live] <= tol
         told(int(done.sum()))
         live = live[~done]
@@ -230,7 +220,7 @@ def _proximal(
     y, c = learners.sides(r)
     b = float(np.sum(Z[r] + y * alpha[r] / rho[j] - F[r])) * rho[j] / (learners.penalty + rho[j] * len(y))
     A = F[r] + b
-    relaxed = RELAX * A + (1.0 - RELAX) * Z[r]
+    relaxed = _RELAX * A + (1.0 - _RELAX) * Z[r]
     new = np.clip(alpha[r] + rho[j] * (1.0 - y * relaxed), 0.0, c)
     z = relaxed + y * (new - alpha[r]) / rho[j]
     moved[j] = np.sqrt(np.sum((z - Z[r]) ** 2))
@@ -242,7 +232,7 @@ def _norms(M: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.norm(M, axis=1))
 
 
-def balance(primal: np.ndarray, Z: np.ndarray, dual: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def _balance(primal: np.ndarray, Z: np.ndarray, dual: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Power of 2 for the penalty that brings primal and dual residual, both relative, to one size ([1]_, 3.4.1).
 
     `Z` and `alpha` are the norms (r,) that they are relative to.
@@ -286,20 +276,20 @@ def finish(
         learners.n_iter[r] += 1
         value, a = phi(w, f, b)
         g, g_b = w - stack.backward((a * y)[None], owner)[0], penalty * b - float(a @ y)
-        p, q = direction(stack, int(owner[0]), np.flatnonzero((a > 0) & (a < c)), sigma, g, g_b, penalty)
+        p, q = _direction(stack, int(owner[0]), np.flatnonzero((a > 0) & (a < c)), sigma, g, g_b, penalty)
         slope = g @ p + g_b * q
         f_p = forward(p)
         size = 1.0
         while size > 1e-8 and phi(w + size * p, f + size * f_p, b + size * q)[0] > value + 1e-4 * size * slope:
             size *= 0.5
         w, f, b = w + size * p, f + size * f_p, b + size * q
-        if -slope > 0.1 * tol * learners.primal[r] and size > 1e-8:
+        if -slope > 0.1 * tol * learners.value[r] and size > 1e-8:
             continue
         alpha = phi(w, f, b)[1]
         before = learners.gap[r]
         learners.see(stack, me, w[None], f[None], alpha[None])
         stalled = stalled + 1 if learners.gap[r] == before else 0
-        if learners.gap[r] <= tol or stalled == PATIENCE:
+        if learners.gap[r] <= tol or stalled == _PATIENCE:
             break
         if learners.gap[r] > 0.3 * before:
             sigma *= 10.0
@@ -307,7 +297,7 @@ def finish(
     return alpha
 
 
-def direction(
+def _direction(
     stack: Stack, problem: int, J: np.ndarray, sigma: float, g: np.ndarray, g_b: float, penalty: float
 ) -> tuple[np.ndarray, float]:
     """Newton direction: solve [[I + s Z_J^T Z_J, s Z_J^T 1], [s 1^T Z_J, penalty + s |J|]] (p, q) = -(g, g_b).
@@ -329,16 +319,16 @@ def direction(
     if len(J) < stack.d:
         Z_J = np.vstack([stack.take(J, problem) - centre, rest])
         inner = Z_J @ Z_J.T
-        lift(inner, 1.0 / sigma)
+        _lift(inner, 1.0 / sigma)
         p = rhs - Z_J.T @ linalg.solve(inner, Z_J @ rhs, assume_a="pos", check_finite=False)
     else:
         inner = weighted_gram(X_J, raw, dtype=np.float64) * factor * factor[:, None] + np.outer(rest, rest)
         inner *= sigma
-        lift(inner, 1.0)
+        _lift(inner, 1.0)
         p = linalg.solve(inner, rhs, assume_a="pos", lower=True, check_finite=False)
     return p, -(g_b + heft * (centre @ p)) / (penalty + heft)
 
 
-def lift(A: np.ndarray, amount: float) -> None:
+def _lift(A: np.ndarray, amount: float) -> None:
     """Add to the diagonal in place, at least so much that rounding cannot make the matrix indefinite."""
     A[np.diag_indices_from(A)] += max(amount, 10.0 * np.finfo(np.float64).eps * float(np.trace(A)))

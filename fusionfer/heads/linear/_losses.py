@@ -139,8 +139,7 @@ class Binary:
 
     def line(self, r: int, f: np.ndarray, u: np.ndarray | None) -> Callable[[np.ndarray], Point]:
         """Return what gives the losses alone of learner `r` at a step and intercept, over the rows that are here."""
-        y = self.Y[r].astype(np.float64)
-        c = self.costs[r] * (y != 0)
+        y, c = self.sides(r)
         yf = y * f[0]
         yu = np.zeros_like(yf) if u is None else y * u[0]
 
@@ -157,6 +156,11 @@ class Binary:
             return Point(at, value, slope, curvature, (a * y)[None], h[None])
 
         return measure
+
+    def sides(self, r: int) -> tuple[np.ndarray, np.ndarray]:
+        """Labels (n,) of learner `r` in float64, and costs (n,), 0 where a row takes no part."""
+        y = self.Y[r].astype(np.float64)
+        return y, self.costs[r] * (y != 0)
 
     def losses(self, r: int, m: np.ndarray, c: np.ndarray) -> Losses:
         """Sum of the losses of learner `r` at margins `m` (n,) and costs `c`, minus their slopes, their curvatures."""

@@ -175,7 +175,7 @@ class Hessian:
         self.Z: np.ndarray | None = None
         k, d = X.shape
         if k < d:
-            X = np.asarray(X)
+            X = read_rows(X, slice(None))
             self.Z = self._rows(X, centre, rest, factor, weight, np.dtype(dtype))
             # v - Z^T (...) Z v loses what v has along the rows of Z, by the size of their squares.
             if 16.0 * np.finfo(dtype).eps * float(np.vdot(self.Z, self.Z)) > 1.0 and self.Z.dtype != np.float64:

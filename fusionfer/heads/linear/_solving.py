@@ -340,14 +340,14 @@ def _hinge_batch(
     if stacks[-1].exact and options["tol"] < COARSE:
         # What scores in float32 seemed to prove is proven again.
         stacks, every, W = stacks[-1:], np.arange(len(Y)), learners.W.copy()
-        learners.primal[:], learners.dual[:] = np.inf, 0.0
+        learners.value[:], learners.dual[:] = np.inf, 0.0
         learners.see(stacks[0], every, W, stacks[0].forward(W, stacks[0].owner), alpha)
     for r in np.flatnonzero(learners.gap > options["tol"]).tolist():
         for stack in stacks:
             if learners.gap[r] > options["tol"] and learners.n_iter[r] < options["max_iter"]:
                 alpha[r] = finish(stack, learners, r, alpha[r], rho[r], **limits)
         told(1)
-    return split(problems, (learners.W, learners.b, learners.primal, learners.gap, learners.n_iter))
+    return split(problems, (learners.W, learners.b, learners.value, learners.gap, learners.n_iter))
 
 
 def learners_of(problems: list[LinearProblem]) -> tuple[np.ndarray, list[np.ndarray]]:
