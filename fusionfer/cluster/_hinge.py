@@ -37,8 +37,8 @@ class HingeRun(AugmentedRun, ClusterRun):
         return [*self.history, *super()._replay()]
 
     def _hinge(self) -> tuple[np.ndarray, np.ndarray]:
-        losses, held = self.blocks.total("hinge", self.b)
-        return losses, held
+        (sums,) = self.also
+        return sums[0], sums[1]
 
     def _recentre(self, moved: np.ndarray) -> None:
         self.blocks.call("recentre", moved, self.b[moved])

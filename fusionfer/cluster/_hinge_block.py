@@ -24,15 +24,16 @@ class HingeBlock(SmoothBlock):
         y, c = self.loss.sides(r)
         return r, y * (self.F[i] + b), c
 
-    def hinge(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums of c max(0, 1 - m), and of multipliers times 1 - m, of all live learners: (live,) each."""
-        sums = np.empty((len(self.live), 2))
+    def settle(self, places: np.ndarray) -> tuple[np.ndarray, ...]:
+        """As `SmoothBlock.settle`, and sums (2, live) of c max(0, 1 - m) and of multipliers times 1 - m there."""
+        settled = super().settle(places)
+        sums = np.empty((2, len(self.live)))
 
         def one(i: int) -> None:
-            sums[i] = self.loss.hinge(*self._margins(i, b[i]))
+            sums[:, i] = self.loss.hinge(*self._margins(i, places[i, 1]))
 
-        for_each(len(sums), one)
-        return sums[:, 0], sums[:, 1]
+        for_each(len(self.live), one)
+        return *settled, sums
 
     def recentre(self, moved: Sequence[int], b: np.ndarray) -> None:
         """Let multipliers of live learners, by their places, move to where they stand."""

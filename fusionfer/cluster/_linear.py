@@ -17,10 +17,11 @@ from fusionfer.cluster._smooth import ClusterRun, Scales
 from fusionfer.cluster._smooth_block import SmoothBlock, make_loss
 from fusionfer.exceptions import unknown_name
 from fusionfer.heads.linear import LOSSES, LinearProblem, LinearSolution, SoftmaxProblem
-from fusionfer.heads.linear._descent import Outcome, follow
+from fusionfer.heads.linear._augmented import stage
+from fusionfer.heads.linear._descent import COARSE, Outcome, follow, silent
 from fusionfer.heads.linear._hinge import first_penalties, mean_costs
 from fusionfer.heads.linear._ridge import Ridge
-from fusionfer.heads.linear._solving import COARSE, in_batches, silent, split
+from fusionfer.heads.linear._solving import in_batches, split
 
 if TYPE_CHECKING:
     from fusionfer.cluster._matrix import ClusterMatrix
@@ -200,11 +201,9 @@ def _solve_hinge(
     history: list[Call] = []
     with batch.blocks(HingeBlock, "hinge", "hinge", penalty, sigma) as blocks:
         for exact in (False, True):
-            if exact and tol < COARSE:
-                # What scores in float32 seemed to prove is proven again.
-                proven.value[:], proven.dual[:] = np.inf, 0.0
-            live = np.flatnonzero((proven.gap > tol) & (proven.n_iter < max_iter))
+            enough = stage(proven, exact, exact, tol)
+            live = np.flatnonzero((proven.gap > enough) & (proven.n_iter < max_iter))
             if len(live):
-                given = (blocks, exact, batch.scales(exact), loss, ridges, smooth, live, tol)
-                follow(HingeRun(proven, history, *given), tol=tol, max_iter=max_iter, told=silent if exact else told)
+                run = HingeRun(proven, history, blocks, exact, batch.scales(exact), loss, ridges, smooth, live, enough)
+                follow(run, tol=enough, max_iter=max_iter, told=silent if exact else told)
     return split(problems, (proven.W, proven.b, proven.value, proven.gap, proven.n_iter))

@@ -15,6 +15,8 @@ from fusionfer.heads.linear._ridge import Hessian, Ridge
 
 __all__ = ["ClusterRun", "Scales"]
 
+_GRAM_BYTES = 1 << 26  # of Hessians that are summed in one call
+
 
 @dataclass(eq=False)
 class Scales:
@@ -123,9 +125,9 @@ class ClusterRun(Run):
         return [found[i] for i in range(len(self.live))]
 
     def _settle(self, points: list[Point]) -> None:
-        """Take what was found as the place where all groups are."""
+        """Take what was found as the place where all groups are; blocks may have more to say of it."""
         K = self.loss.size
-        self.slopes, bent, curved = self.blocks.total("settle", np.stack([point.at for point in points]))
+        self.slopes, bent, curved, *self.also = self.blocks.total("settle", np.stack([point.at for point in points]))
         if self.toward is not None:
             self.W += self._spread(np.array([point.at[0] for point in points])) * self.toward
             self.toward = None
@@ -139,23 +141,32 @@ class ClusterRun(Run):
             self.price[i] = sum(Hessian.price(k, d) for k in many) / (self.stack.n * d)
             self.size[i] = sum(Hessian.size(k, d, itemsize) for k in many)
 
-    def _hessians(self, i: int) -> list[Hessian]:
-        K = self.loss.size
-        rows = slice(i * K, (i + 1) * K)
-        b, owner = self.b[rows], int(self.owner[rows.start])
-        top = np.max(self.blocks.call("top", i, b), axis=0)
-        least = np.minimum(FLAT * top, self.faint[owner])
-        made: list[Hessian] = []
-        for k in range(K):
-            where = (i, k, b, float(least[k]))
-            count, weight, total = self.blocks.total("curved", *where)
-            heavy = max(weight, np.finfo(np.float64).tiny)
-            centre = (np.asarray(total, dtype=np.float64) / heavy).astype(self.stack.dtype)
-            factor, penalty = self.stack.factor[owner], self.loss.penalty
-            rest = (centre - self.stack.shift[owner]) * np.sqrt(penalty * heavy / (penalty + heavy))
-            if count < self.stack.d:
-                X, weights = (np.concatenate(parts) for parts in zip(*self.blocks.call("take", *where), strict=True))
-                made.append(Hessian(X, centre, rest, factor, weights, self.stack.dtype))
-            else:
-                made.append(ReducedHessian(self.blocks.total("gram", *where, centre), rest, factor))
-        return made
+    def _hessians(self, groups: list[int]) -> list[Hessian]:
+        K, d = self.loss.size, self.stack.d
+        rows = np.array([i * K + k for i in groups for k in range(K)])
+        top = np.max(self.blocks.call("top", groups, self.b), axis=0).ravel()
+        least = np.minimum(FLAT * top, self.faint[self.owner[rows]])
+        at_once = max(1, _GRAM_BYTES // (8 * d * d))
+        pieces = [slice(at, at + at_once) for at in range(0, len(rows), at_once)]
+        return [hessian for piece in pieces for hessian in self._reduced(rows[piece], least[piece])]
+
+    def _reduced(self, rows: np.ndarray, least: np.ndarray) -> list[Hessian]:
+        """Hessians of some learners, of the rows whose losses curve by more than `least`."""
+        dtype, penalty = self.stack.dtype, self.loss.penalty
+        counts, weights, totals = self.blocks.total("curved", rows, self.b, least)
+        heavy = np.maximum(weights, np.finfo(np.float64).tiny)[:, None]
+        centres = (totals / heavy).astype(dtype)
+        factors, shifts = self.stack.factor[self.owner[rows]], self.stack.shift[self.owner[rows]]
+        rests = (centres - shifts) * np.sqrt(penalty * heavy / (penalty + heavy))
+        few, many = np.flatnonzero(counts < self.stack.d), np.flatnonzero(counts >= self.stack.d)
+        made: dict[int, Hessian] = {}
+        if len(few):
+            taken = self.blocks.call("take", rows[few], self.b, least[few])
+            for j, *parts in zip(few.tolist(), *taken, strict=True):
+                X, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
+                made[j] = Hessian(X, centres[j], rests[j], factors[j], weight, dtype)
+        if len(many):
+            grams = self.blocks.total("gram", rows[many], self.b, least[many], centres[many])
+            for j, gram in zip(many.tolist(), grams, strict=True):
+                made[j] = ReducedHessian(gram, rests[j], factors[j])
+        return [made[j] for j in range(len(rows))]

@@ -134,35 +134,42 @@ class SmoothBlock(Held):
     def _threshold(self, top: np.ndarray, rows: slice) -> np.ndarray:
         return np.minimum(FLAT * top, self.faint[rows])
 
-    def top(self, i: int, b: np.ndarray) -> np.ndarray:
-        """Strongest curvature of each learner of a group, (K,), where it stands with intercepts `b`."""
-        return self._bent(i, b).max(axis=1, initial=0.0)
+    def top(self, groups: Sequence[int], b: np.ndarray) -> np.ndarray:
+        """Strongest curvature of each learner of some groups, (groups, K), where all stand with intercepts `b`."""
+        return np.stack([self._bent(i, b).max(axis=1, initial=0.0) for i in groups])
 
     def _bent(self, i: int, b: np.ndarray) -> np.ndarray:
-        return self._measured(i, np.concatenate([[0.0], b])).h
+        return self._measured(i, np.concatenate([[0.0], b[self._rows(i)]])).h
 
-    def _curved(self, i: int, k: int, b: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-        """Rows whose losses curve by more than `least`, and by how much, for learner `k` of group `i`."""
-        h = self._bent(i, b)[k]
+    def _curved(self, r: int, b: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+        """Rows whose losses curve by more than `least` for live learner `r`, and by how much."""
+        h = self._bent(r // self.loss.size, b)[r % self.loss.size]
         rows = np.flatnonzero(h > least)
         return rows, h[rows].astype(self.stack.dtype)
 
-    def curved(self, i: int, k: int, b: np.ndarray, least: float) -> tuple[Any, ...]:
-        """How many such rows there are, their weight, and their weighted sum (d,)."""
-        rows, weight = self._curved(i, k, b, least)
-        X = take_rows(self.stack.X, rows)
-        return (
-            len(rows),
-            float(weight.sum(dtype=np.float64)),
-            X.combine(weight[None])[0] if is_mapped(X) else weight @ X,
-        )
+    def curved(self, learners: np.ndarray, b: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, ...]:
+        """How many such rows there are for each of some learners, their weight, and their weighted sum (d,)."""
+        count, heavy = np.empty((2, len(learners)))
+        total = np.empty((len(learners), self.stack.d))
+        for j, (r, low) in enumerate(zip(learners.tolist(), least, strict=True)):
+            rows, weight = self._curved(r, b, low)
+            X = take_rows(self.stack.X, rows)
+            count[j], heavy[j] = len(rows), weight.sum(dtype=np.float64)
+            total[j] = X.combine(weight[None])[0] if is_mapped(X) else weight @ X
+        return count, heavy, total
 
-    def take(self, i: int, k: int, b: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-        """Such rows themselves (k, d), and their weights."""
-        rows, weight = self._curved(i, k, b, least)
-        return np.asarray(read_rows(self.stack.X, rows)), weight
+    def take(self, learners: np.ndarray, b: np.ndarray, least: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Such rows themselves (k, d), and their weights, for each of some learners."""
+        found = []
+        for r, low in zip(learners.tolist(), least, strict=True):
+            rows, weight = self._curved(r, b, low)
+            found.append((np.asarray(read_rows(self.stack.X, rows)), weight))
+        return found
 
-    def gram(self, i: int, k: int, b: np.ndarray, least: float, centre: np.ndarray) -> np.ndarray:
-        """Lower triangle of their weighted outer products about `centre`."""
-        rows, weight = self._curved(i, k, b, least)
-        return weighted_gram(take_rows(self.stack.X, rows), centre, weight, dtype=self.stack.dtype)
+    def gram(self, learners: np.ndarray, b: np.ndarray, least: np.ndarray, centres: np.ndarray) -> np.ndarray:
+        """Lower triangles of their weighted outer products about `centres` (learners, d)."""
+        found = []
+        for r, low, centre in zip(learners.tolist(), least, centres, strict=True):
+            rows, weight = self._curved(r, b, low)
+            found.append(weighted_gram(take_rows(self.stack.X, rows), centre, weight, dtype=self.stack.dtype))
+        return np.stack(found)

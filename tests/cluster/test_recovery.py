@@ -10,7 +10,7 @@ from fusionfer.cluster import ClusterMatrix, _blocks, connect
 from fusionfer.heads.linear import LinearProblem, SoftmaxProblem, solve_many, solve_softmax_many
 
 SMOOTH = {"measure", "settle", "top", "curved"}
-HINGE = SMOOTH | {"hinge", "recentre", "sides"}
+HINGE = SMOOTH | {"recentre", "sides"}
 
 
 @pytest.fixture(scope="module")

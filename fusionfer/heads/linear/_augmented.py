@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from fusionfer.heads.linear._descent import Outcome, Run
+from fusionfer.heads.linear._descent import COARSE, Outcome, Run, follow, silent
 from fusionfer.heads.linear._hinge import HingeLearners, first_penalties, mean_costs
 from fusionfer.heads.linear._losses import Binary, Losses
 from fusionfer.heads.linear._ridge import Ridge
 from fusionfer.heads.linear._stack import Stack
 from fusionfer.heads.linear._threads import for_each
 
-__all__ = ["AugmentedHinge", "AugmentedRun", "augment", "is_tall"]
+__all__ = ["AugmentedHinge", "AugmentedRun", "augment", "is_tall", "stage"]
 
 _TALL = 5  # rows for each column, from which on this is quicker than alternating directions
 _GROWTH = 3.0  # of a penalty, whenever the multipliers move
+_STALLED = 4  # steps without progress, after each so many of which the gap is proven all the same
 _SHARPEST = 1e4  # penalty, of cost 1, beyond which the rounding of float32 scores is as wide as the corner
 
 
@@ -89,6 +90,7 @@ class AugmentedRun(Run):
     def __init__(self, proven: Outcome, *given: Any) -> None:
         super().__init__(*given)
         self.proven = proven
+        self.precise *= 10.0  # the proof looks for intercepts of its own
         self.excess, self.residual = np.zeros((2, len(self.live)))
         # The gap, and the least there was when multipliers moved.
         self.behind, self.reached = np.full((2, len(self.live)), np.inf)
@@ -116,13 +118,15 @@ class AugmentedRun(Run):
         losses, held = self._hinge()
         self.excess, self.residual = losses - held, 0.5 * self._sum(self.g * self.g)
         value = losses + 0.5 * (self._sum(self.W * self.W) + self.loss.penalty * self.b**2)
-        self.behind = (self.excess + self.residual) / np.maximum(value, np.finfo(np.float64).tiny)
+        behind = (self.excess + self.residual) / np.maximum(value, np.finfo(np.float64).tiny)
+        self.behind = np.maximum(behind, 0.1 * tol)  # less is no progress: rounding hides it from the proof
         better = self.behind < 0.8 * self.best
         self.best = np.where(better, self.behind, self.best)
         self.since = np.where(better, 0, self.since + 1)
         proven.n_iter[live] = self.outcome.n_iter[live]
         ended = (proven.n_iter[live] >= max_iter) | self._stuck()
-        seem = (self.behind <= tol) | ended
+        # Where the estimate stalls, the proof may not: its intercepts are the best ones.
+        seem = (self.behind <= tol) | ended | (self.since % _STALLED == _STALLED - 1)
         if seem.any():
             self._prove(seem, value)
         return (proven.gap[live] <= tol) | ended
@@ -160,8 +164,11 @@ class _StackRun(AugmentedRun):
         return sums[:, 0], sums[:, 1]
 
     def _prove(self, chosen: np.ndarray, value: np.ndarray) -> None:
-        live = self.live[chosen]
-        self.proven.see(self.stack, live, self.W[chosen], self.F[chosen], self.multipliers(chosen))
+        alpha = np.empty((int(chosen.sum()), self.stack.n))
+        for row, j in zip(alpha, np.flatnonzero(chosen).tolist(), strict=True):
+            m, c = self._margins(j)
+            row[:] = c * self.loss.multipliers(int(self.live[j]), m)
+        self.proven.see(self.stack, self.live[chosen], self.W[chosen], self.F[chosen], alpha)
 
     def _recentre(self, moved: np.ndarray) -> None:
         for j in moved.tolist():
@@ -171,32 +178,22 @@ class _StackRun(AugmentedRun):
             self._keep(j, self.loss.search(r, self.F[here], None, self.b[here], squares, np.inf, self.precise))
         self.g[moved] = self.W[moved] - self.stack.backward(self.A[moved], self.owner[moved])
 
-    def multipliers(self, chosen: np.ndarray) -> np.ndarray:
-        """Multipliers of the live learners that are `chosen`, a row for each, where they stand."""
-        rows = []
-        for j in np.flatnonzero(chosen).tolist():
-            m, c = self._margins(j)
-            rows.append(c * self.loss.multipliers(int(self.live[j]), m))
-        return np.stack(rows)
-
 
 def augment(
-    stack: Stack,
+    stacks: list[Stack],
     learners: HingeLearners,
     ridges: list[Ridge],
     *,
     tol: float,
     max_iter: int,
     told: Callable[[int], None],
-) -> tuple[np.ndarray, np.ndarray]:
-    """All learners at once by the method of multipliers [1]_, [2]_ on their hinge losses.
+) -> None:
+    """All learners at once by the method of multipliers [1]_, [2]_ on their hinge losses; results go into `learners`.
 
     Inside, steps of `Run` minimise 1/2 ||w||^2 and a smooth hinge, whose corner is rounded between multipliers alpha
     and alpha + sigma (1 - m): with many more rows than columns, enough rows lie in the corner for the curvature to be
     that of a sum over a distribution, and the number of steps does not grow with the rows. Outside, alpha moves to
     where the steps have led, and sigma grows: the corner becomes sharper about the right place.
-
-    Returns multipliers (R, n) and penalties (R,) for `finish`.
 
     References
     ----------
@@ -206,17 +203,21 @@ def augment(
        lasso problems. SIAM J. Optimization 28(1), 433-458.
     """
     cost = mean_costs(learners.scale, learners.counted)
-    sigma = first_penalties(cost, [ridges[problem] for problem in stack.owner], stack.n) / cost
+    sigma = first_penalties(cost, [ridges[problem] for problem in stacks[0].owner], stacks[0].n) / cost
     loss = AugmentedHinge(learners.Y, learners.costs, learners.penalty, sigma)
-    alpha = np.zeros(learners.Y.shape)
-    smooth = Outcome.start(learners.scale, 1, stack.d)
-    run = _StackRun(learners, stack, loss, ridges, smooth, np.arange(len(alpha)), tol)
-    while len(run.live):
-        ended = run.judge(tol, max_iter)
-        if ended.any():
-            told(int(np.sum(learners.gap[run.live[ended]] <= tol)))
-            alpha[run.live[ended]] = run.multipliers(ended)
-            run.drop(ended)
-        if len(run.live):
-            run.step()
-    return alpha, loss.sigma * cost
+    smooth = Outcome.start(learners.scale, 1, stacks[0].d)
+    for stack in stacks:
+        enough = stage(learners, stack.exact, stack is stacks[-1], tol)
+        live = np.flatnonzero((learners.gap > enough) & (learners.n_iter < max_iter))
+        if len(live):
+            run = _StackRun(learners, stack, loss, ridges, smooth, live, enough)
+            follow(run, tol=enough, max_iter=max_iter, told=told)
+        told = silent
+
+
+def stage(proven: Outcome, exact: bool, last: bool, tol: float) -> float:
+    """Gap to which a stage of float32 or float64 (`exact`) products should go; what float32 proved may be forgotten."""
+    if exact and tol < COARSE:
+        # What scores in float32 seemed to prove is proven again.
+        proven.value[:], proven.dual[:] = np.inf, 0.0
+    return tol if last else max(tol, COARSE)

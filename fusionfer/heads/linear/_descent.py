@@ -14,8 +14,9 @@ from fusionfer.heads.linear._stack import Stack
 from fusionfer.heads.linear._threads import for_each
 from fusionfer.matrices import is_mapped, take_rows
 
-__all__ = ["FLAT", "Outcome", "Run", "descend", "follow"]
+__all__ = ["COARSE", "FLAT", "Outcome", "Run", "descend", "follow", "silent"]
 
+COARSE = 10.0 * float(np.finfo(np.float32).eps)  # a smaller gap cannot be proven by scores in float32
 _MEMORY = 3  # pairs of steps and gradients; with this preconditioner more do not help
 _PATIENCE = 25  # steps without progress of the gap, after which rounding is taken to be the limit
 _THIN = 32  # a product with fewer columns than this takes as long as with so many
@@ -49,6 +50,10 @@ class Outcome:
         apart = np.maximum(self.value - self.dual, 0.0)
         unseen = np.full(len(apart), np.inf)
         return np.divide(apart, np.maximum(self.value, floor), out=unseen, where=np.isfinite(apart))
+
+
+def silent(done: int) -> None:
+    """Told of those that are solved again, and were counted before."""
 
 
 def descend(
@@ -233,29 +238,39 @@ class Run:
     def _invest(self) -> None:
         """Factor the Hessians of groups that have spent as much on steps, as far as memory may hold them."""
         K = self.loss.size
+        held = np.zeros(len(self.live))
+        for r, hessian in self.own.items():
+            held[r // K] += hessian.nbytes
         self.waiting[:] = False
-        for i in np.flatnonzero(self.spent > self.price):
-            rows = np.arange(i * K, (i + 1) * K)
-            others = sum(hessian.nbytes for r, hessian in self.own.items() if r not in rows)
+        chosen = []
+        for i in np.flatnonzero(self.spent > self.price).tolist():
+            others = float(held.sum() - held[i])
             if others and others + self.size[i] > _OWN_BYTES:
-                self.waiting[i] = rows[0] not in self.own
+                self.waiting[i] = not held[i]
                 continue
-            for r in rows.tolist():
-                self.own.pop(r, None)  # before its successor is made
-            self.own.update(zip(rows.tolist(), self._hessians(int(i)), strict=True))
+            chosen.append(i)
+            held[i] = self.size[i]
+        rows = [i * K + k for i in chosen for k in range(K)]
+        for row in rows:
+            self.own.pop(row, None)  # before their successors are made
+        if chosen:
+            self.own.update(zip(rows, self._hessians(chosen), strict=True))
+        for i in chosen:
             self.spent[i] = 0.0
             if self.best[i] < self.tried[i]:  # else the last one did not help either
                 self.since[i], self.tried[i] = 0, self.best[i]
             if K == 1:
-                for _, _, r in self.pairs:
-                    r[i] = 0.0  # steps from elsewhere know less than the whole Hessian of here
+                for _, _, known in self.pairs:
+                    known[i] = 0.0  # steps from elsewhere know less than the whole Hessian of here
 
-    def _hessians(self, i: int) -> list[Hessian]:
-        """Hessians of the learners of group `i`, where they stand."""
-        K = self.loss.size
-        rows, squares = slice(i * K, (i + 1) * K), (0.0, 0.0, 0.0)
-        h = self.loss.search(self.live[i], self.F[rows], None, self.b[rows], squares, np.inf, 1.0).h
-        return [self._hessian(r, h[r - rows.start]) for r in range(rows.start, rows.stop)]
+    def _hessians(self, groups: list[int]) -> list[Hessian]:
+        """Hessians of the learners of some groups, where they stand."""
+        K, made = self.loss.size, []
+        for i in groups:
+            rows = slice(i * K, (i + 1) * K)
+            h = self.loss.line(self.live[i], self.F[rows], None)(np.concatenate([[0.0], self.b[rows]])).h
+            made += [self._hessian(r, h[r - rows.start]) for r in range(rows.start, rows.stop)]
+        return made
 
     def _curved(self, h: np.ndarray, r: int) -> np.ndarray:
         """Rows that count in the Hessian of learner `r`, by the curvatures `h` (n,) of its losses there."""

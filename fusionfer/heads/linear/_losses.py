@@ -51,7 +51,7 @@ def _minimise(point: Point, free: slice, enough: Callable[[float], float]) -> Se
             new = yield at
             # Where rounding hides the gain in value, the fall of the slope decides.
             if new.value <= point.value - 1e-4 * size * gain or (
-                new.value <= point.value * (1 + 1e-14) and abs(new.slope[free] @ step) <= gain
+                new.value <= point.value * (1 + 1e-14) and abs(new.slope[free] @ step) <= 0.9 * gain
             ):
                 break
             size *= 0.5

@@ -9,7 +9,7 @@ import numpy as np
 
 from fusionfer.exceptions import DataError, unknown_name
 from fusionfer.heads.linear._augmented import augment, is_tall
-from fusionfer.heads.linear._descent import Outcome, descend
+from fusionfer.heads.linear._descent import COARSE, Outcome, descend, silent
 from fusionfer.heads.linear._hinge import HingeLearners, alternate, finish
 from fusionfer.heads.linear._losses import Binary, Softmax
 from fusionfer.heads.linear._problem import LOSSES, LinearProblem, LinearSolution, SoftmaxProblem
@@ -23,7 +23,6 @@ __all__ = ["solve_linear", "solve_many", "solve_softmax", "solve_softmax_many"]
 BATCH_BYTES = 1 << 28  # the scores of all learners that are solved together,
 BATCH_SHARE = 24  # and at most this part of the memory that was asked for: solvers hold about nine such arrays
 _ALIKE = 1.25  # ratio of scalings that may share a preconditioner
-COARSE = 10.0 * float(np.finfo(np.float32).eps)  # a smaller gap cannot be proven by scores in float32
 
 Progress = Callable[[int, int, str], None]
 
@@ -335,19 +334,32 @@ def _hinge_batch(
     Y, costs = learners_of(problems)
     learners = HingeLearners(Y, costs, stacks[0].d, options["penalty"])
     limits = {"tol": options["tol"], "max_iter": options["max_iter"]}
-    begin = augment if is_tall(learners.counted, stacks[0].d) else alternate
-    alpha, rho = begin(stacks[0], learners, ridges, told=told, **limits)
-    if stacks[-1].exact and options["tol"] < COARSE:
+    if is_tall(learners.counted, stacks[0].d):
+        augment(stacks, learners, ridges, told=told, **limits)
+    else:
+        _alternate(stacks, learners, ridges, told, limits)
+    return split(problems, (learners.W, learners.b, learners.value, learners.gap, learners.n_iter))
+
+
+def _alternate(
+    stacks: list[Stack],
+    learners: HingeLearners,
+    ridges: list[Ridge],
+    told: Callable[[int], None],
+    limits: dict[str, Any],
+) -> None:
+    """Alternating directions for all, and Newton's method for those that need more."""
+    alpha, rho = alternate(stacks[0], learners, ridges, told=told, **limits)
+    if stacks[-1].exact and limits["tol"] < COARSE:
         # What scores in float32 seemed to prove is proven again.
-        stacks, every, W = stacks[-1:], np.arange(len(Y)), learners.W.copy()
+        stacks, every, W = stacks[-1:], np.arange(len(alpha)), learners.W.copy()
         learners.value[:], learners.dual[:] = np.inf, 0.0
         learners.see(stacks[0], every, W, stacks[0].forward(W, stacks[0].owner), alpha)
-    for r in np.flatnonzero(learners.gap > options["tol"]).tolist():
+    for r in np.flatnonzero(learners.gap > limits["tol"]).tolist():
         for stack in stacks:
-            if learners.gap[r] > options["tol"] and learners.n_iter[r] < options["max_iter"]:
+            if learners.gap[r] > limits["tol"] and learners.n_iter[r] < limits["max_iter"]:
                 alpha[r] = finish(stack, learners, r, alpha[r], rho[r], **limits)
         told(1)
-    return split(problems, (learners.W, learners.b, learners.value, learners.gap, learners.n_iter))
 
 
 def learners_of(problems: list[LinearProblem]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -398,7 +410,3 @@ def _descend(
         descend(stack, loss, ridges, outcome, tol=options["tol"], max_iter=options["max_iter"], told=told)
         told = silent
     return outcome.W, outcome.b, outcome.value, outcome.gap, outcome.n_iter
-
-
-def silent(done: int) -> None:
-    """Those that are solved again were counted before."""
