@@ -164,18 +164,27 @@ class _StackRun(AugmentedRun):
         return sums[:, 0], sums[:, 1]
 
     def _prove(self, chosen: np.ndarray, value: np.ndarray) -> None:
-        alpha = np.empty((int(chosen.sum()), self.stack.n))
-        for row, j in zip(alpha, np.flatnonzero(chosen).tolist(), strict=True):
-            m, c = self._margins(j)
-            row[:] = c * self.loss.multipliers(int(self.live[j]), m)
+        places = np.flatnonzero(chosen).tolist()
+        alpha = np.empty((len(places), self.stack.n))
+
+        def fill(i: int) -> None:
+            m, c = self._margins(places[i])
+            np.multiply(c, self.loss.multipliers(int(self.live[places[i]]), m), out=alpha[i])
+
+        for_each(len(places), fill)
         self.proven.see(self.stack, self.live[chosen], self.W[chosen], self.F[chosen], alpha)
 
     def _recentre(self, moved: np.ndarray) -> None:
-        for j in moved.tolist():
+        places = moved.tolist()
+
+        def move(i: int) -> None:
+            j = places[i]
             r, here = int(self.live[j]), slice(j, j + 1)
             self.loss.recentre(r, self._margins(j)[0])
             squares = (float(self.W[j] @ self.W[j]), 0.0, 0.0)
             self._keep(j, self.loss.search(r, self.F[here], None, self.b[here], squares, np.inf, self.precise))
+
+        for_each(len(places), move)
         self.g[moved] = self.W[moved] - self.stack.backward(self.A[moved], self.owner[moved])
 
 
