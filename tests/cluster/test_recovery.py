@@ -43,7 +43,7 @@ def losing(monkeypatch, when):
     ("loss", "n", "d", "cost", "tol", "when", "methods"),
     [
         ("hinge", 60, 4, 5.0, 1e-6, (1, 2, 7), HINGE | {"gram"}),
-        ("hinge", 24, 30, 10.0, 1e-2, (1, 2, 7), HINGE | {"take"}),
+        ("hinge", 16, 24, 10.0, 1e-2, (1, 2, 7), HINGE | {"take"}),
         ("squared_hinge", 60, 4, 1.0, 1e-7, (1, 2, 7), SMOOTH | {"gram"}),
         ("logistic", 24, 30, 10.0, 1e-4, (1, 2, 7), SMOOTH | {"take"}),
         ("softmax", 60, 4, 1.0, 1e-4, (1, 2, 7), SMOOTH | {"gram"}),
