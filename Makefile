@@ -11,7 +11,7 @@ help: ## list the targets
 
 $(STAMP): constraints.txt setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
 	@touch $(STAMP)
 
 demo: $(STAMP) ## install into .venv and run the whole main job on generated faces
