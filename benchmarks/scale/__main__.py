@@ -1,4 +1,4 @@
-"""``python -m benchmarks.scale rows|boosting|units``: what sizes cost, measured."""
+"""``python -m benchmarks.scale rows|boosting|cluster|units``: what sizes cost, measured."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 BENCHMARKS = {
     "rows": ("_rows", "main"),
     "boosting": ("_boosting", "main"),
+    "cluster": ("_cluster", "run"),
     "units": ("_units", "run"),
 }
 

@@ -21,7 +21,8 @@ __all__ = ["estimate_fit"]
 _MB = 1 << 20
 _PIECES = 160 * _MB  # pieces of rows that are worked on, and what BLAS keeps for its threads, at most
 _LIBRARIES = 60 * _MB  # libraries that are loaded on the way, and what tables and pages take at the end
-# Passes over all rows that a learner takes, seen on FER-2013: each is a product with X and one with its transpose.
+# Passes over all rows that a learner takes, seen on FER-2013 and generated rows.
+# Each is a product with X and one with its transpose.
 _PASSES = {"hinge": 30, "squared_hinge": 14, "logistic": 14, "softmax": 14}
 _ALTERNATING = 90  # of the hinge, with so few rows that it is solved by alternating directions
 # Arrays of float64 with a row for each learner that are held at once.

@@ -87,9 +87,8 @@ def test_shards_that_only_workers_see(folder, team, elsewhere, tmp_path):
     assert features.blocks == {"mine": slice(0, 18)}
     assert features.weights("mine") == {"name": "of a test"}
     assert_array_equal(np.asarray(features.X), whole.X[:, 12:])
-    options = {"cv": 2, "search": None, "params": {"loss": "squared_hinge"}}
-    mine = fit(features, "ecoc", **options)
-    theirs = fit(replace(whole.only("right"), blocks={"mine": slice(0, 18)}, provenance={}), "ecoc", **options)
+    mine = fit(features, "ecoc", cv=2, search=None)
+    theirs = fit(replace(whole.only("right"), blocks={"mine": slice(0, 18)}, provenance={}), "ecoc", cv=2, search=None)
     _agree(mine, theirs, features.split("train+test"))
     assert list(read_on_cluster(there, team, ["right:logits", "left:logits"]).blocks) == ["right:logits", "left:logits"]
     with pytest.raises(DataError, match=r"named backbone:level, got 'left:logits@x'\. Leave @x out"):

@@ -57,7 +57,8 @@ class AugmentedHinge(Binary):
         wanted = self.shares[r] + sigma * (1.0 - m)
         a = np.clip(wanted, 0.0, 1.0)
         slopes, curvatures = c * a, (sigma * c) * ((wanted > 0.0) & (wanted < 1.0))
-        value = np.einsum("i,i->", slopes, wanted - 0.5 * a) - 0.5 * np.einsum("i,i,i->", c, *[self.shares[r]] * 2)
+        value = np.einsum("i,i->", slopes, wanted - 0.5 * a)
+        value -= 0.5 * np.einsum("i,i,i->", c, self.shares[r], self.shares[r])
         return float(value / sigma), slopes, curvatures
 
     def hinge(self, r: int, m: np.ndarray, c: np.ndarray) -> tuple[float, float]:
@@ -90,7 +91,7 @@ class AugmentedRun(Run):
     def __init__(self, proven: Outcome, *given: Any) -> None:
         super().__init__(*given)
         self.proven = proven
-        self.precise *= 10.0  # the proof looks for intercepts of its own
+        self.precise *= 10.0  # the proof scales multipliers until they sum to 0
         self.excess, self.residual = np.zeros((2, len(self.live)))
         # The gap, and the least there was when multipliers moved.
         self.behind, self.reached = np.full((2, len(self.live)), np.inf)
@@ -125,7 +126,7 @@ class AugmentedRun(Run):
         self.since = np.where(better, 0, self.since + 1)
         proven.n_iter[live] = self.outcome.n_iter[live]
         ended = (proven.n_iter[live] >= max_iter) | self._stuck()
-        # Where the estimate stalls, the proof may not: its intercepts are the best ones.
+        # Where the estimate stalls, the proof may not: it takes the best bound and objective that were seen.
         seem = (self.behind <= tol) | ended | (self.since % _STALLED == _STALLED - 1)
         if seem.any():
             self._prove(seem, value)
@@ -151,7 +152,7 @@ class _StackRun(AugmentedRun):
 
     def _margins(self, j: int) -> tuple[np.ndarray, np.ndarray]:
         """Margins and costs (n,) of live learner `j`."""
-        y, c = self.proven.sides(int(self.live[j]))
+        y, c = self.loss.sides(int(self.live[j]))
         return y * (self.F[j] + self.b[j]), c
 
     def _hinge(self) -> tuple[np.ndarray, np.ndarray]:

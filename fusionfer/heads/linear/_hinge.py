@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg
 
 from fusionfer.heads.linear._descent import Outcome
+from fusionfer.heads.linear._losses import sides
 from fusionfer.heads.linear._ridge import Ridge, weighted_gram
 from fusionfer.heads.linear._stack import Stack
 from fusionfer.heads.linear._threads import for_each
@@ -53,8 +54,7 @@ class HingeLearners(Outcome):
 
     def sides(self, r: int) -> tuple[np.ndarray, np.ndarray]:
         """Labels (n,) in float64, and costs (n,), 0 where a row takes no part."""
-        y = self.Y[r].astype(np.float64)
-        return y, self.costs[r] * (y != 0)
+        return sides(self.Y[r], self.costs[r])
 
     def see(self, stack: Stack, learners: np.ndarray, W: np.ndarray, F: np.ndarray, alpha: np.ndarray) -> None:
         """Judge weights W (r, d) with scores F (r, n), and multipliers alpha (r, n), of some learners."""

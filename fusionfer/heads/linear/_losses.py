@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Binary", "Losses", "Point", "Quadratic", "Search", "Softmax", "best"]
+__all__ = ["Binary", "Losses", "Point", "Quadratic", "Search", "Softmax", "best", "sides"]
 
 _LEAP = 64.0  # an intercept moves by less at a time, where all rows are so far off that no loss curves
 
@@ -92,6 +92,11 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.einsum("i,i->", a, b))
 
 
+def sides(y: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n,) in float64, and costs (n,), 0 where the label is 0: such a row takes no part."""
+    return y.astype(np.float64), c * (y != 0)
+
+
 class Binary:
     """Squared hinge or logistic loss; each learner is a group of its own.
 
@@ -159,8 +164,7 @@ class Binary:
 
     def sides(self, r: int) -> tuple[np.ndarray, np.ndarray]:
         """Labels (n,) of learner `r` in float64, and costs (n,), 0 where a row takes no part."""
-        y = self.Y[r].astype(np.float64)
-        return y, self.costs[r] * (y != 0)
+        return sides(self.Y[r], self.costs[r])
 
     def losses(self, r: int, m: np.ndarray, c: np.ndarray) -> Losses:
         """Sum of the losses of learner `r` at margins `m` (n,) and costs `c`, minus their slopes, their curvatures."""
